@@ -1,0 +1,29 @@
+export {
+  libc,
+  declare,
+  lastErrno,
+  c_exit as _exit,
+  c_getpid as getpid,
+  c_getppid as getppid,
+} from './syscalls.ts';
+export { SyscallError, checked, errnoName, isErrno } from './errors.ts';
+export {
+  fork,
+  isSingleThreaded,
+  singleThreaded,
+  waitpid,
+  waitAsync,
+  decodeWaitStatus,
+  exitCode,
+  execve,
+  setCloseOnExec,
+  pipe,
+  dup2,
+  closeQuietly,
+  WNOHANG,
+  WUNTRACED,
+  WCONTINUED,
+  type WaitStatus,
+} from './fork.ts';
+export { SIGNALS, signalNumber, signalName, kill, isAlive, resetSignalsForExec } from './signals.ts';
+export { PR, prctl, setSubreaper, setNoNewPrivs, setParentDeathSignal, setsid } from './prctl.ts';
