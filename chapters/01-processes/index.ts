@@ -1,3 +1,5 @@
+export { demo, type Demo, type Step, type StepRecord, type Cleaner } from './demo-kit.ts';
+export { makeExecutable, type ExecutableOptions } from './executable.ts';
 export {
   libc,
   declare,
