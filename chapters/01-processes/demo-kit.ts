@@ -38,9 +38,8 @@ export interface Demo extends Cleaner {
 }
 
 /**
- * Acts a lesson out on the running kernel: each step prints WHY, CALL, EVIDENCE and CLEAN-UP. Ends the process: status 0 when
- * every claim held, 1 when one did not or a step threw, 2 for a wrong argument, 128 + n after signal n. What was made is
- * taken away on all of these ways out.
+ * A lesson acted out on the running kernel, as a program: checks the arguments and the rights, acts, and ends the process: status 0
+ * when every claim held, 1 when one did not or a step threw, 2 for a wrong argument, 128 + n after signal n.
  *
  * `--step` waits for Enter between steps, `--json` prints the same as data.
  */
@@ -52,7 +51,18 @@ export async function demo(title: string, body: (demo: Demo) => Promise<void>): 
     process.exit(1);
   }
   await singleThreaded();
+  process.exit((await act(title, body, options)) ? 0 : 1);
+}
 
+/**
+ * Acts out steps and prints each: WHY, CALL, EVIDENCE, CLEAN-UP. Returns whether every claim held, no step threw and everything was
+ * taken away. What was made is taken away on every way out; a signal ends the process after that, with status 128 + n.
+ */
+export async function act(
+  title: string,
+  body: (demo: Demo) => Promise<void>,
+  options: { step: boolean; json: boolean } = { step: false, json: false },
+): Promise<boolean> {
   const steps: StepRecord[] = [];
   const atEnd = undoStack();
   let atStepEnd = undoStack();
@@ -68,12 +78,13 @@ export async function demo(title: string, body: (demo: Demo) => Promise<void>): 
     for (const problem of problems) process.stderr.write(`clean-up failed: ${problem}\n`);
     return problems.length === 0;
   };
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
-    process.on(signal, () => {
-      if (interrupted) return;
-      interrupted = true;
-      void cleanUp().then(() => process.exit(128 + constants.signals[signal]));
-    });
+  const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+  const onSignal = (signal: (typeof signals)[number]): void => {
+    if (interrupted) return;
+    interrupted = true;
+    void cleanUp().then(() => process.exit(128 + constants.signals[signal]));
+  };
+  for (const signal of signals) process.on(signal, onSignal);
 
   let failed = false;
   show.title(title);
@@ -126,13 +137,14 @@ export async function demo(title: string, body: (demo: Demo) => Promise<void>): 
     failed = true;
     if (!interrupted) process.stderr.write(`${chalk.red('failed')}: ${describe(error)}\n`);
   }
-  if (interrupted) return new Promise<never>(() => undefined); // the signal's handler ends the process
+  if (interrupted) return new Promise<boolean>(() => undefined); // the signal's handler ends the process
   if (!(await cleanUp())) failed = true;
   const claims = steps.flatMap((step) => step.claims);
   if (claims.length === 0) failed = true; // a demo that claims nothing has shown nothing
   if (options.json) process.stdout.write(`${JSON.stringify({ title, held: !failed, steps }, null, 2)}\n`);
   else show.end(claims.filter((c) => c.held).length, claims.length);
-  process.exit(failed ? 1 : 0);
+  for (const signal of signals) process.off(signal, onSignal);
+  return !failed;
 }
 
 function parseArguments(): { step: boolean; json: boolean } {
