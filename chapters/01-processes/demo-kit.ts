@@ -51,23 +51,36 @@ export async function demo(title: string, body: (demo: Demo) => Promise<void>): 
     process.exit(1);
   }
   await singleThreaded();
-  process.exit((await act(title, body, options)) ? 0 : 1);
+  const interrupt = interruptSignal();
+  const held = await act(title, body, { ...options, signal: interrupt });
+  process.exit(
+    interrupt.aborted ? 128 + constants.signals[interrupt.reason as NodeJS.Signals] : held ? 0 : 1,
+  );
+}
+
+/** Aborted, with the signal's name as its reason, when someone wants this program to end: Ctrl-C, kill, a closed terminal. */
+export function interruptSignal(): AbortSignal {
+  const controller = new AbortController();
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
+    process.on(signal, () => controller.abort(signal));
+  return controller.signal;
 }
 
 /**
  * Acts out steps and prints each: WHY, CALL, EVIDENCE, CLEAN-UP. Returns whether every claim held, no step threw and everything was
- * taken away. What was made is taken away on every way out; a signal ends the process after that, with status 128 + n.
+ * taken away. Aborted, it takes away what was made and returns false, whatever the step is waiting for.
  */
 export async function act(
   title: string,
   body: (demo: Demo) => Promise<void>,
-  options: { step: boolean; json: boolean } = { step: false, json: false },
+  options: { step?: boolean; json?: boolean; signal?: AbortSignal } = {},
 ): Promise<boolean> {
   const steps: StepRecord[] = [];
   const atEnd = undoStack();
   let atStepEnd = undoStack();
   const show = options.json ? silent : printer();
-  let interrupted = false;
+  const { signal } = options;
+  const aborted = new Promise<void>((resolve) => signal?.addEventListener('abort', () => resolve()));
 
   const cleanUp = async (record?: StepRecord): Promise<boolean> => {
     const clean = (what: string): void => {
@@ -78,74 +91,73 @@ export async function act(
     for (const problem of problems) process.stderr.write(`clean-up failed: ${problem}\n`);
     return problems.length === 0;
   };
-  const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
-  const onSignal = (signal: (typeof signals)[number]): void => {
-    if (interrupted) return;
-    interrupted = true;
-    void cleanUp().then(() => process.exit(128 + constants.signals[signal]));
+  // What is made while an aborted demo is being taken away is taken away at once.
+  const note = (stack: UndoStack, what: string, undo: () => void | Promise<void>): void => {
+    stack.push(what, undo);
+    if (signal?.aborted) void stack.undo(() => undefined);
   };
-  for (const signal of signals) process.on(signal, onSignal);
 
   let failed = false;
   show.title(title);
-  try {
-    await body({
-      cleanup: (what, undo) => atEnd.push(what, undo),
-      step: async (stepTitle, { why, run }) => {
-        if (interrupted) return new Promise<void>(() => undefined);
-        if (options.step && steps.length > 0) await pressEnter();
-        const record: StepRecord = {
-          title: stepTitle,
-          why,
-          calls: [],
-          evidence: [],
-          notes: [],
-          claims: [],
-          cleanup: [],
-        };
-        steps.push(record);
-        show.step(steps.length, record);
-        const undo = (atStepEnd = undoStack());
-        try {
-          await run({
-            cleanup: (what, fn) => undo.push(what, fn),
-            call: (call, result) => {
-              record.calls.push({ call, result: String(result) });
-              show.call(call, String(result));
-            },
-            evidence: (what, values) => {
-              const strings = Object.fromEntries(Object.entries(values).map(([k, v]) => [k, String(v)]));
-              record.evidence.push({ what, values: strings });
-              show.evidence(what, strings);
-            },
-            note: (text) => {
-              record.notes.push(text);
-              show.note(text);
-            },
-            claim: (claim, held) => {
-              record.claims.push({ claim, held });
-              if (!held) failed = true;
-              show.claim(claim, held);
-            },
-          });
-        } finally {
-          if (!interrupted && !(await cleanUp(record))) failed = true;
-        }
-      },
-    });
-  } catch (error) {
+  const acting = body({
+    cleanup: (what, undo) => note(atEnd, what, undo),
+    step: async (stepTitle, { why, run }) => {
+      if (signal?.aborted) return never();
+      if (options.step && steps.length > 0) await pressEnter();
+      const record: StepRecord = {
+        title: stepTitle,
+        why,
+        calls: [],
+        evidence: [],
+        notes: [],
+        claims: [],
+        cleanup: [],
+      };
+      steps.push(record);
+      show.step(steps.length, record);
+      const undo = (atStepEnd = undoStack());
+      try {
+        await run({
+          cleanup: (what, fn) => note(undo, what, fn),
+          call: (call, result) => {
+            record.calls.push({ call, result: String(result) });
+            show.call(call, String(result));
+          },
+          evidence: (what, values) => {
+            const strings = Object.fromEntries(Object.entries(values).map(([k, v]) => [k, String(v)]));
+            record.evidence.push({ what, values: strings });
+            show.evidence(what, strings);
+          },
+          note: (text) => {
+            record.notes.push(text);
+            show.note(text);
+          },
+          claim: (claim, held) => {
+            record.claims.push({ claim, held });
+            if (!held) failed = true;
+            show.claim(claim, held);
+          },
+        });
+      } finally {
+        if (!signal?.aborted && !(await cleanUp(record))) failed = true;
+      }
+    },
+  });
+  acting.catch((error: unknown) => {
     failed = true;
-    if (!interrupted) process.stderr.write(`${chalk.red('failed')}: ${describe(error)}\n`);
-  }
-  if (interrupted) return new Promise<boolean>(() => undefined); // the signal's handler ends the process
+    if (!signal?.aborted) process.stderr.write(`${chalk.red('failed')}: ${describe(error)}\n`);
+  });
+  await Promise.race([acting.catch(() => undefined), aborted]);
+  if (signal?.aborted) failed = true;
   if (!(await cleanUp())) failed = true;
   const claims = steps.flatMap((step) => step.claims);
   if (claims.length === 0) failed = true; // a demo that claims nothing has shown nothing
   if (options.json) process.stdout.write(`${JSON.stringify({ title, held: !failed, steps }, null, 2)}\n`);
   else show.end(claims.filter((c) => c.held).length, claims.length);
-  for (const signal of signals) process.off(signal, onSignal);
   return !failed;
 }
+
+const never = (): Promise<never> => new Promise(() => undefined);
 
 function parseArguments(): { step: boolean; json: boolean } {
   const known = new Set(['--step', '--json']);
@@ -172,10 +184,13 @@ async function pressEnter(): Promise<void> {
 }
 
 /** Undo actions, last made first undone. One that fails does not keep the others from running. */
-function undoStack(): {
+interface UndoStack {
   push(what: string, undo: () => void | Promise<void>): void;
+  /** Empties the stack, telling each action that was done; returns what failed. */
   undo(each: (what: string) => void): Promise<string[]>;
-} {
+}
+
+function undoStack(): UndoStack {
   const actions: { what: string; undo: () => void | Promise<void> }[] = [];
   return {
     push: (what, undo) => void actions.push({ what, undo }),
