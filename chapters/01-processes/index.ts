@@ -1,4 +1,12 @@
-export { demo, type Demo, type Step, type StepRecord, type Cleaner } from './demo-kit.ts';
+export {
+  act,
+  demo,
+  interruptSignal,
+  type Demo,
+  type Step,
+  type StepRecord,
+  type Cleaner,
+} from './demo-kit.ts';
 export { makeExecutable, type ExecutableOptions } from './executable.ts';
 export {
   libc,
