@@ -1,0 +1,33 @@
+export { StoreError, isStoreError, type StoreErrorCode } from './errors.ts';
+export { writeFileAtomic, writeState, readState, serializer, type Versioned } from './state-file.ts';
+export { updatedLabels, type Labels } from './labels.ts';
+export { lockDirectory } from './directory-lock.ts';
+export { digestOf, parseDigest, digestHex, type Digest } from './digest.ts';
+export { openContentStore, writeBlob, type ContentStore, type ContentInfo } from './content-store.ts';
+export type { ContentWriter, IngestStatus, WriterOptions } from './content-writer.ts';
+export {
+  parseReference,
+  referenceString,
+  familiarString,
+  normalizeReference,
+  type Reference,
+} from './reference.ts';
+export { openImageStore, type Image, type ImageStore } from './image-store.ts';
+export {
+  MEDIA_TYPE,
+  chainIds,
+  hostPlatform,
+  readJson,
+  resolveImage,
+  type ContainerDefaults,
+  type Descriptor,
+  type History,
+  type ImageConfig,
+  type Index,
+  type Manifest,
+  type Platform,
+  type ResolvedImage,
+} from './image.ts';
+export { mountAll, unmountAll, type Mount } from './mounts.ts';
+export type { SnapshotInfo, SnapshotKind, Snapshotter, Usage } from './snapshotter.ts';
+export { overlayfsSnapshotter } from './overlay-snapshotter.ts';
