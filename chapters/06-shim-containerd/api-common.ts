@@ -1,3 +1,7 @@
+import type { Any, Timestamp } from './protobuf.ts';
+
+export type { Any, Timestamp };
+
 /** A call with one request and one answer. */
 export interface Unary<Request, Response> {
   kind: 'unary';
@@ -28,16 +32,6 @@ export type Input<T> = T extends Uint8Array
 
 /** A message without fields. */
 export type Empty = Record<never, never>;
-/** A moment: seconds and nanoseconds since 1970. Go's zero time has the seconds -62135596800. */
-export interface Timestamp {
-  seconds: number;
-  nanos: number;
-}
-/** A message of any type: its name and its bytes. containerd also puts JSON inside, under names of its own. */
-export interface Any {
-  typeUrl: string;
-  value: Buffer;
-}
 /** Which fields an update is to change: `labels`, `labels.some/key`, … */
 export interface FieldMask {
   paths: string[];
@@ -68,13 +62,10 @@ export interface Metric {
   data: Any | null;
 }
 
-/** Google's own small messages, and those that several services of containerd share. */
+/** What the services share, beyond what shims use too (shim-protos.ts). */
 export const commonProtos = [
   `syntax = "proto3";
 package google.protobuf;
-message Any { string type_url = 1; bytes value = 2; }
-message Empty {}
-message Timestamp { int64 seconds = 1; int32 nanos = 2; }
 message FieldMask { repeated string paths = 1; }`,
 
   `syntax = "proto3";
@@ -84,7 +75,6 @@ message Status { int32 code = 1; string message = 2; repeated google.protobuf.An
   `syntax = "proto3";
 package containerd.types;
 message Descriptor { string media_type = 1; string digest = 2; int64 size = 3; map<string, string> annotations = 5; }
-message Mount { string type = 1; string source = 2; string target = 3; repeated string options = 4; }
 message Platform { string os = 1; string architecture = 2; string variant = 3; }
 message Metric { google.protobuf.Timestamp timestamp = 1; string id = 2; google.protobuf.Any data = 3; }`,
 ];

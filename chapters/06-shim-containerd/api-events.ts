@@ -75,35 +75,6 @@ message Envelope {
 
   `syntax = "proto3";
 package containerd.events;
-message TaskIO { string stdin = 1; string stdout = 2; string stderr = 3; bool terminal = 4; }
-message TaskCreate {
-  string container_id = 1;
-  string bundle = 2;
-  repeated containerd.types.Mount rootfs = 3;
-  TaskIO io = 4;
-  string checkpoint = 5;
-  uint32 pid = 6;
-}
-message TaskStart { string container_id = 1; uint32 pid = 2; }
-message TaskDelete {
-  string container_id = 1;
-  uint32 pid = 2;
-  uint32 exit_status = 3;
-  google.protobuf.Timestamp exited_at = 4;
-  string id = 5;
-}
-message TaskExit {
-  string container_id = 1;
-  string id = 2;
-  uint32 pid = 3;
-  uint32 exit_status = 4;
-  google.protobuf.Timestamp exited_at = 5;
-}
-message TaskOOM { string container_id = 1; }
-message TaskExecAdded { string container_id = 1; string exec_id = 2; }
-message TaskExecStarted { string container_id = 1; string exec_id = 2; uint32 pid = 3; }
-message TaskPaused { string container_id = 1; }
-message TaskResumed { string container_id = 1; }
 message TaskCheckpointed { string container_id = 1; string checkpoint = 2; }
 message ContainerCreate {
   message Runtime { string name = 1; google.protobuf.Any options = 2; }
@@ -120,20 +91,4 @@ message NamespaceDelete { string name = 1; }
 message SnapshotPrepare { string key = 1; string parent = 2; }
 message SnapshotCommit { string key = 1; string name = 2; }
 message SnapshotRemove { string key = 1; }`,
-
-  `syntax = "proto3";
-package containerd.runc.v1;
-message Options {
-  bool no_pivot_root = 1;
-  bool no_new_keyring = 2;
-  string shim_cgroup = 3;
-  uint32 io_uid = 4;
-  uint32 io_gid = 5;
-  string binary_name = 6;
-  string root = 7;
-  string criu_path = 8;
-  bool systemd_cgroup = 9;
-  string criu_image_path = 10;
-  string criu_work_path = 11;
-}`,
 ];

@@ -83,7 +83,6 @@ export interface TasksApi {
 export const tasksProtos = [
   `syntax = "proto3";
 package containerd.v1.types;
-enum Status { UNKNOWN = 0; CREATED = 1; RUNNING = 2; STOPPED = 3; PAUSED = 4; PAUSING = 5; }
 message Process {
   string container_id = 1;
   string id = 2;
@@ -95,8 +94,7 @@ message Process {
   bool terminal = 8;
   uint32 exit_status = 9;
   google.protobuf.Timestamp exited_at = 10;
-}
-message ProcessInfo { uint32 pid = 1; google.protobuf.Any info = 2; }`,
+}`,
 
   `syntax = "proto3";
 package containerd.services.tasks.v1;

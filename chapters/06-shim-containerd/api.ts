@@ -1,4 +1,4 @@
-import protobuf from 'protobufjs';
+import type protobuf from 'protobufjs';
 import { commonProtos, type Any, type Input } from './api-common.ts';
 import { containersProto, type ContainersApi } from './api-containers.ts';
 import { contentProto, type ContentApi } from './api-content.ts';
@@ -10,6 +10,8 @@ import { leasesProto, type LeasesApi } from './api-leases.ts';
 import { namespacesProto, type NamespacesApi } from './api-namespaces.ts';
 import { snapshotsProto, type SnapshotsApi } from './api-snapshots.ts';
 import { tasksProtos, type TasksApi } from './api-tasks.ts';
+import { encode, lazyProtos } from './protobuf.ts';
+import { COMMON_PROTOS, RUNC_OPTIONS_PROTO, TASK_EVENTS_PROTO } from './shim-protos.ts';
 
 /** containerd's services as we speak them. Client and server are both made from this one description. */
 export interface Api {
@@ -90,6 +92,9 @@ export const jsonAny = (typeUrl: string, value: unknown): Any => ({
   value: Buffer.from(JSON.stringify(value)),
 });
 
+/** The JSON that an Any of `jsonAny` holds. @throws SyntaxError when it holds none */
+export const anyJson = (any: Any): unknown => JSON.parse(Buffer.from(any.value).toString());
+
 /** The type URLs of the OCI runtime spec's parts: JSON inside an Any. */
 export const OCI_TYPES = {
   spec: 'types.containerd.io/opencontainers/runtime-spec/1/Spec',
@@ -127,35 +132,30 @@ export function decodeEvent(any: Any | null): Event | undefined {
   return { type, ...decodeMessage(`containerd.events.${type}`, any!.value) } as Event;
 }
 
-let parsed: protobuf.Root | undefined;
-
-function root(): protobuf.Root {
-  if (parsed) return parsed;
-  parsed = new protobuf.Root();
-  for (const proto of [
-    ...commonProtos,
-    namespacesProto,
-    containersProto,
-    ...tasksProtos,
-    imagesProto,
-    contentProto,
-    snapshotsProto,
-    leasesProto,
-    ...eventsProtos,
-    diffProto,
-    ...introspectionProtos,
-  ])
-    protobuf.parse(proto, parsed);
-  parsed.resolveAll();
-  return parsed;
-}
+const root = lazyProtos(
+  ...COMMON_PROTOS,
+  ...commonProtos,
+  namespacesProto,
+  containersProto,
+  ...tasksProtos,
+  imagesProto,
+  contentProto,
+  snapshotsProto,
+  leasesProto,
+  ...eventsProtos,
+  diffProto,
+  ...introspectionProtos,
+  TASK_EVENTS_PROTO,
+  RUNC_OPTIONS_PROTO,
+);
 
 function codec(type: protobuf.Type): {
   encode: (message: object) => Buffer;
   decode: (bytes: Uint8Array) => object;
 } {
   return {
-    encode: (message) => Buffer.from(type.encode(type.fromObject(message)).finish()),
-    decode: (bytes) => type.toObject(type.decode(bytes), { defaults: true, longs: Number, enums: String }),
+    encode: (message) => encode(type, message),
+    decode: (bytes) =>
+      type.toObject(type.decode(bytes), { defaults: true, longs: Number, enums: String, bytes: Buffer }),
   };
 }
