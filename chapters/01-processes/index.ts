@@ -1,3 +1,4 @@
+export { NotImplemented } from './not-implemented.ts';
 export {
   act,
   demo,
