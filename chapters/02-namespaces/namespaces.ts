@@ -89,7 +89,7 @@ export const namespacePath = (pid: number | 'self', kind: NamespaceKind): string
  * @throws SyscallError as setns; ENOENT when a path is not there. Joined so far stays joined: use it in a child.
  */
 export function joinNamespaces(paths: Partial<Record<NamespaceKind, string>>): void {
-  //#gap 02.2 joinNamespaces
+  //#gap 02.1 joinNamespaces
   const fds = new Map<NamespaceKind, number>();
   try {
     for (const kind of kinds) {

@@ -108,6 +108,7 @@ describe('pivotRoot', () => {
     const pivot = () =>
       inChild(() => {
         unshare(CLONE.NEWNS);
+        mount({ target: '/', flags: MS.REC | MS.PRIVATE });
         pivotRoot('/', '/');
       });
     expect(pivot).toThrow('pivot_root "/", old root to "/": EBUSY (Device or resource busy)');
