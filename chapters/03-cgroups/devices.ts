@@ -1,3 +1,4 @@
+import { fullRule } from './device-rule.ts';
 import type { Write } from './limits.ts';
 import type { DeviceRule } from './resources.ts';
 
@@ -18,31 +19,6 @@ export const DEFAULT_DEVICE_RULES: readonly DeviceRule[] = [
   { allow: true, type: 'c', major: 136, access: 'rwm' }, // /dev/pts/N
   { allow: true, type: 'c', major: 10, minor: 200, access: 'rwm' }, // /dev/net/tun
 ];
-
-/** A rule with nothing left out. */
-interface FullRule {
-  allow: boolean;
-  type: 'a' | 'b' | 'c';
-  major: number | '*';
-  minor: number | '*';
-  access: string;
-}
-
-/**
- * A rule as the kernel reads it.
- * @throws RangeError for a type or an access that there is none
- */
-export function fullRule(rule: DeviceRule): FullRule {
-  const { allow, type = 'a', access = 'rwm' } = rule;
-  if (type !== 'a' && type !== 'b' && type !== 'c')
-    throw new RangeError(
-      `invalid device type ${JSON.stringify(type)}: give a (all), b (block) or c (character)`,
-    );
-  if (!/^[rwm]{1,3}$/.test(access || 'rwm'))
-    throw new RangeError(`invalid device access ${JSON.stringify(access)}: give letters of rwm`);
-  const number = (n: number | undefined): number | '*' => (n === undefined || n < 0 ? '*' : n);
-  return { allow, type, major: number(rule.major), minor: number(rule.minor), access: access || 'rwm' };
-}
 
 /** The lines for v1: each rule goes to `devices.allow` or `devices.deny`, in order. Source: cgroup-v1/devices. */
 export function deviceWrites(rules: readonly DeviceRule[]): Write[] {

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { SyscallError } from '../01-processes/index.ts';
 import type { Controller } from './controllers.ts';
 import { readControl, writeControl } from './control-file.ts';
+import { fullRule } from './device-rule.ts';
 import type { LinuxResources } from './resources.ts';
 
 /** One value for one file of a cgroup: what a limit comes down to. */
@@ -68,6 +69,7 @@ export function checkResources(resources: LinuxResources): void {
       throw new RangeError(`invalid hugepageLimits pageSize ${JSON.stringify(pageSize)}: give such as 2MB`);
     whole('hugepageLimits limit', limit, 0);
   }
+  resources.devices?.forEach(fullRule);
   for (const file of Object.keys(resources.unified ?? {}))
     if (!/^[a-z_]+\.[\w.]+$/.test(file))
       throw new RangeError(

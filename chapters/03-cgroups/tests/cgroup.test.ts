@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
-import { existsSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import { execve, fork, getpid, isAlive, readCgroups, waitpid } from '../../01-processes/index.ts';
@@ -81,3 +82,72 @@ describe('a cgroup', () => {
     expect(openCgroup(path).exists()).toBe(false);
   });
 });
+
+describe('frozen', () => {
+  test('means that nobody runs, until thawed', () => {
+    const cgroup = make();
+    const folder = mkdtempSync(join(tmpdir(), 'ch03-'));
+    try {
+      start(`i=0; while :; do i=$((i+1)); echo $i >${folder}/count; done`, () => cgroup.add(getpid()));
+      const count = (): string => readFileSync(`${folder}/count`, 'utf8');
+      while (!existsSync(`${folder}/count`));
+      cgroup.freeze();
+      expect(cgroup.frozen()).toBe(true);
+      const then = count();
+      pause(100);
+      expect(count()).toBe(then);
+      cgroup.thaw();
+      expect(cgroup.frozen()).toBe(false);
+      while (count() === then);
+    } finally {
+      cgroup.kill();
+      rmSync(folder, { recursive: true });
+    }
+  });
+
+  test('is no shelter from being killed', () => {
+    const cgroup = make();
+    const pid = start('sleep 1000 & wait', () => cgroup.add(getpid()));
+    while (cgroup.pids().length < 2);
+    cgroup.freeze();
+    cgroup.kill();
+    expect(cgroup.pids()).toEqual([]);
+    expect(waitpid(pid)).toEqual({ kind: 'signaled', signal: 9, coreDumped: false });
+    children.pop();
+  });
+
+  test('a frozen cgroup takes no new container', () => {
+    const cgroup = make();
+    cgroup.freeze();
+    expect(() => createCgroup(cgroup.path)).toThrow('is there already, and frozen');
+    expect(cgroup.exists()).toBe(true);
+    cgroup.thaw();
+  });
+});
+
+describe('killing a cgroup', () => {
+  test('ends those that fork as fast as they can, also in cgroups below', () => {
+    const cgroup = make();
+    const below = make(`${cgroup.path}/below`);
+    const bomb = 'while :; do (sleep 1000 &) ; sleep 0.01; done';
+    start(bomb, () => cgroup.add(getpid()));
+    start(bomb, () => below.add(getpid()));
+    while (cgroup.pids().length < 12);
+    cgroup.kill();
+    expect(cgroup.pids()).toEqual([]);
+    cgroup.remove();
+    expect(below.exists()).toBe(false);
+  });
+
+  test('a cgroup with processes is not removed', () => {
+    const cgroup = make();
+    start(undefined, () => cgroup.add(getpid()));
+    while (cgroup.pids().length < 1);
+    expect(() => cgroup.remove()).toThrow('EBUSY');
+    expect(cgroup.pids()).toHaveLength(1);
+  });
+});
+
+function pause(milliseconds: number): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, milliseconds);
+}
