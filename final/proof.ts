@@ -126,7 +126,7 @@ export async function prove(engine: Engine, signal: AbortSignal): Promise<boolea
           );
           for (const kind of NAMESPACES.slice(0, 5))
             s.claim(`a ${kind} namespace of its own`, own.includes(kind));
-          const inner = readStatus(pid)!.nspid;
+          const inner = readStatus(pid)!.nsPid;
           s.evidence('process id', { host: pid, container: inner.at(-1) });
           s.claim('inside it is process 1', inner.at(-1) === 1);
         },
@@ -170,9 +170,9 @@ export async function prove(engine: Engine, signal: AbortSignal): Promise<boolea
             readMountinfo(shim)!.find((mount) => mount.device === root.device)?.mountPoint ??
             'not visible from the shim';
           const option = (key: string): string =>
-            new RegExp(`(?:^|,)${key}=([^,]*)`).exec(root.superOptions)?.[1] ?? '';
+            root.superOptions.find((o) => o.startsWith(`${key}=`))?.slice(key.length + 1) ?? '';
           const [lower, upper, work] = [option('lowerdir'), option('upperdir'), option('workdir')];
-          s.evidence(`${root.fsType} on / of the container`, { lower, upper, work, merged });
+          s.evidence(`${root.type} on / of the container`, { lower, upper, work, merged });
           const file = 'etc/passwd';
           const describe = (path: string): string =>
             `inode ${statSync(path).ino}, ${statSync(path).size} bytes`;
@@ -182,7 +182,7 @@ export async function prove(engine: Engine, signal: AbortSignal): Promise<boolea
             upper: describe(join(upper, file)),
             container: describe(`/proc/${pid}/root/${file}`),
           });
-          s.claim('its root is an overlay', root.fsType === 'overlay');
+          s.claim('its root is an overlay', root.type === 'overlay');
           s.claim(
             `/${file} was copied up, with the new line`,
             readFileSync(join(upper, file), 'utf8').includes('learner:'),

@@ -19,7 +19,8 @@ export async function lockDirectory(dir: string): Promise<() => Promise<void>> {
     checked('flock', c_flock(file.fd, LOCK_EX | LOCK_NB), JSON.stringify(path));
   } catch (error) {
     await file.close();
-    if (isErrno(error, 'EAGAIN', 'EWOULDBLOCK')) throw new StoreError('UNAVAILABLE', `${dir} is in use by another process`);
+    if (isErrno(error, 'EAGAIN', 'EWOULDBLOCK'))
+      throw new StoreError('UNAVAILABLE', `${dir} is in use by another process`);
     throw error;
   }
   let held = true;
