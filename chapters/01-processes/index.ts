@@ -1,4 +1,22 @@
-export { demo, type Demo, type Step, type StepRecord, type Cleaner } from './demo-kit.ts';
+export { NotImplemented } from './not-implemented.ts';
+export {
+  Wrong,
+  CannotCheck,
+  expectSame,
+  expectThat,
+  type Exercise,
+  type WrongAnswer,
+  type Trial,
+} from './exercise.ts';
+export {
+  act,
+  demo,
+  interruptSignal,
+  type Demo,
+  type Step,
+  type StepRecord,
+  type Cleaner,
+} from './demo-kit.ts';
 export { makeExecutable, type ExecutableOptions } from './executable.ts';
 export {
   libc,
