@@ -38,9 +38,8 @@ export interface Demo extends Cleaner {
 }
 
 /**
- * Acts a lesson out on the running kernel: each step prints WHY, CALL, EVIDENCE and CLEAN-UP. Ends the process: status 0 when
- * every claim held, 1 when one did not or a step threw, 2 for a wrong argument, 128 + n after signal n. What was made is
- * taken away on all of these ways out.
+ * A lesson acted out on the running kernel, as a program: checks the arguments and the rights, acts, and ends the process: status 0
+ * when every claim held, 1 when one did not or a step threw, 2 for a wrong argument, 128 + n after signal n.
  *
  * `--step` waits for Enter between steps, `--json` prints the same as data.
  */
@@ -52,12 +51,36 @@ export async function demo(title: string, body: (demo: Demo) => Promise<void>): 
     process.exit(1);
   }
   await singleThreaded();
+  const interrupt = interruptSignal();
+  const held = await act(title, body, { ...options, signal: interrupt });
+  process.exit(
+    interrupt.aborted ? 128 + constants.signals[interrupt.reason as NodeJS.Signals] : held ? 0 : 1,
+  );
+}
 
+/** Aborted, with the signal's name as its reason, when someone wants this program to end: Ctrl-C, kill, a closed terminal. */
+export function interruptSignal(): AbortSignal {
+  const controller = new AbortController();
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
+    process.on(signal, () => controller.abort(signal));
+  return controller.signal;
+}
+
+/**
+ * Acts out steps and prints each: WHY, CALL, EVIDENCE, CLEAN-UP. Returns whether every claim held, no step threw and everything was
+ * taken away. Aborted, it takes away what was made and returns false, whatever the step is waiting for.
+ */
+export async function act(
+  title: string,
+  body: (demo: Demo) => Promise<void>,
+  options: { step?: boolean; json?: boolean; signal?: AbortSignal } = {},
+): Promise<boolean> {
   const steps: StepRecord[] = [];
   const atEnd = undoStack();
   let atStepEnd = undoStack();
   const show = options.json ? silent : printer();
-  let interrupted = false;
+  const { signal } = options;
+  const aborted = new Promise<void>((resolve) => signal?.addEventListener('abort', () => resolve()));
 
   const cleanUp = async (record?: StepRecord): Promise<boolean> => {
     const clean = (what: string): void => {
@@ -68,72 +91,73 @@ export async function demo(title: string, body: (demo: Demo) => Promise<void>): 
     for (const problem of problems) process.stderr.write(`clean-up failed: ${problem}\n`);
     return problems.length === 0;
   };
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
-    process.on(signal, () => {
-      if (interrupted) return;
-      interrupted = true;
-      void cleanUp().then(() => process.exit(128 + constants.signals[signal]));
-    });
+  // What is made while an aborted demo is being taken away is taken away at once.
+  const note = (stack: UndoStack, what: string, undo: () => void | Promise<void>): void => {
+    stack.push(what, undo);
+    if (signal?.aborted) void stack.undo(() => undefined);
+  };
 
   let failed = false;
   show.title(title);
-  try {
-    await body({
-      cleanup: (what, undo) => atEnd.push(what, undo),
-      step: async (stepTitle, { why, run }) => {
-        if (interrupted) return new Promise<void>(() => undefined);
-        if (options.step && steps.length > 0) await pressEnter();
-        const record: StepRecord = {
-          title: stepTitle,
-          why,
-          calls: [],
-          evidence: [],
-          notes: [],
-          claims: [],
-          cleanup: [],
-        };
-        steps.push(record);
-        show.step(steps.length, record);
-        const undo = (atStepEnd = undoStack());
-        try {
-          await run({
-            cleanup: (what, fn) => undo.push(what, fn),
-            call: (call, result) => {
-              record.calls.push({ call, result: String(result) });
-              show.call(call, String(result));
-            },
-            evidence: (what, values) => {
-              const strings = Object.fromEntries(Object.entries(values).map(([k, v]) => [k, String(v)]));
-              record.evidence.push({ what, values: strings });
-              show.evidence(what, strings);
-            },
-            note: (text) => {
-              record.notes.push(text);
-              show.note(text);
-            },
-            claim: (claim, held) => {
-              record.claims.push({ claim, held });
-              if (!held) failed = true;
-              show.claim(claim, held);
-            },
-          });
-        } finally {
-          if (!interrupted && !(await cleanUp(record))) failed = true;
-        }
-      },
-    });
-  } catch (error) {
+  const acting = body({
+    cleanup: (what, undo) => note(atEnd, what, undo),
+    step: async (stepTitle, { why, run }) => {
+      if (signal?.aborted) return never();
+      if (options.step && steps.length > 0) await pressEnter();
+      const record: StepRecord = {
+        title: stepTitle,
+        why,
+        calls: [],
+        evidence: [],
+        notes: [],
+        claims: [],
+        cleanup: [],
+      };
+      steps.push(record);
+      show.step(steps.length, record);
+      const undo = (atStepEnd = undoStack());
+      try {
+        await run({
+          cleanup: (what, fn) => note(undo, what, fn),
+          call: (call, result) => {
+            record.calls.push({ call, result: String(result) });
+            show.call(call, String(result));
+          },
+          evidence: (what, values) => {
+            const strings = Object.fromEntries(Object.entries(values).map(([k, v]) => [k, String(v)]));
+            record.evidence.push({ what, values: strings });
+            show.evidence(what, strings);
+          },
+          note: (text) => {
+            record.notes.push(text);
+            show.note(text);
+          },
+          claim: (claim, held) => {
+            record.claims.push({ claim, held });
+            if (!held) failed = true;
+            show.claim(claim, held);
+          },
+        });
+      } finally {
+        if (!signal?.aborted && !(await cleanUp(record))) failed = true;
+      }
+    },
+  });
+  acting.catch((error: unknown) => {
     failed = true;
-    if (!interrupted) process.stderr.write(`${chalk.red('failed')}: ${describe(error)}\n`);
-  }
-  if (interrupted) return new Promise<never>(() => undefined); // the signal's handler ends the process
+    if (!signal?.aborted) process.stderr.write(`${chalk.red('failed')}: ${describe(error)}\n`);
+  });
+  await Promise.race([acting.catch(() => undefined), aborted]);
+  if (signal?.aborted) failed = true;
   if (!(await cleanUp())) failed = true;
   const claims = steps.flatMap((step) => step.claims);
   if (claims.length === 0) failed = true; // a demo that claims nothing has shown nothing
   if (options.json) process.stdout.write(`${JSON.stringify({ title, held: !failed, steps }, null, 2)}\n`);
   else show.end(claims.filter((c) => c.held).length, claims.length);
-  process.exit(failed ? 1 : 0);
+  return !failed;
 }
+
+const never = (): Promise<never> => new Promise(() => undefined);
 
 function parseArguments(): { step: boolean; json: boolean } {
   const known = new Set(['--step', '--json']);
@@ -160,10 +184,13 @@ async function pressEnter(): Promise<void> {
 }
 
 /** Undo actions, last made first undone. One that fails does not keep the others from running. */
-function undoStack(): {
+interface UndoStack {
   push(what: string, undo: () => void | Promise<void>): void;
+  /** Empties the stack, telling each action that was done; returns what failed. */
   undo(each: (what: string) => void): Promise<string[]>;
-} {
+}
+
+function undoStack(): UndoStack {
   const actions: { what: string; undo: () => void | Promise<void> }[] = [];
   return {
     push: (what, undo) => void actions.push({ what, undo }),

@@ -1,4 +1,22 @@
-export { demo, type Demo, type Step, type StepRecord, type Cleaner } from './demo-kit.ts';
+export { NotImplemented } from './not-implemented.ts';
+export {
+  Wrong,
+  CannotCheck,
+  expectSame,
+  expectThat,
+  type Exercise,
+  type WrongAnswer,
+  type Trial,
+} from './exercise.ts';
+export {
+  act,
+  demo,
+  interruptSignal,
+  type Demo,
+  type Step,
+  type StepRecord,
+  type Cleaner,
+} from './demo-kit.ts';
 export { makeExecutable, type ExecutableOptions } from './executable.ts';
 export {
   libc,
@@ -29,3 +47,48 @@ export {
 } from './fork.ts';
 export { SIGNALS, signalNumber, signalName, kill, isAlive, resetSignalsForExec } from './signals.ts';
 export { PR, prctl, setSubreaper, setNoNewPrivs, setParentDeathSignal, setsid } from './prctl.ts';
+export {
+  ifAlive,
+  listPids,
+  readStat,
+  parseStat,
+  readCmdline,
+  readEnviron,
+  readCgroups,
+  namespacesOf,
+  readFds,
+  rootOf,
+  readRootAndCwd,
+  readLimits,
+  readSmapsRollup,
+  type Pid,
+  type ProcStat,
+  type CgroupMembership,
+  type OpenFile,
+  type Limit,
+} from './proc.ts';
+export { readStatus, type ProcStatus, type Ids } from './status.ts';
+export { readMountinfo, parseMountinfoLine, type MountInfo } from './mountinfo.ts';
+export { CAPABILITIES, DOCKER_CAPABILITIES, type Capability } from './capability-names.ts';
+export {
+  readCapabilities,
+  parseCapability,
+  knownCapabilities,
+  setCapabilities,
+  limitBounding,
+  inBounding,
+  raiseAmbient,
+  lowerAmbient,
+  clearAmbient,
+  maskOf,
+  namesOf,
+  type CapabilitySets,
+} from './capabilities.ts';
+export {
+  openPty,
+  setControllingTerminal,
+  setWindowSize,
+  getWindowSize,
+  type Pty,
+  type WindowSize,
+} from './pty.ts';

@@ -56,3 +56,16 @@ export const c_pipe2 = declare<(fds: Int32Array, flags: number) => number>(
   'int pipe2(int *pipefd, int flags)',
 );
 export const c_dup2 = declare<(oldfd: number, newfd: number) => number>('int dup2(int oldfd, int newfd)');
+
+// Terminals: ioctl_tty(2). The last argument is an int or a pointer, as the request wants it.
+export const c_ioctl = declare<
+  (fd: number, op: number, type: 'int' | 'void *', arg: number | Int32Array | Uint16Array) => number
+>('int ioctl(int fd, unsigned long op, ...)');
+
+// Capabilities: capget(2). Header: version and pid; data: effective, permitted, inheritable, low words then high words.
+export const c_capget = declare<(header: Uint32Array, data: Uint32Array) => number>(
+  'int capget(uint32_t *hdrp, uint32_t *datap)',
+);
+export const c_capset = declare<(header: Uint32Array, data: Uint32Array) => number>(
+  'int capset(uint32_t *hdrp, const uint32_t *datap)',
+);

@@ -1,0 +1,49 @@
+export {
+  CLONE,
+  NAMESPACES,
+  type NamespaceKind,
+  type NamespaceEntry,
+  unshare,
+  setns,
+  flagNames,
+  namespaceId,
+  namespaceIds,
+  namespacePath,
+  joinNamespaces,
+  listNamespaces,
+} from './namespaces.ts';
+export { clone } from './clone.ts';
+export { pinNamespace, unpinNamespace } from './pin.ts';
+export { sethostname, setdomainname } from './uts.ts';
+export { writeTimeOffsets, type TimeOffsets } from './time.ts';
+export { writeIdMaps, formatRanges, parseRanges, toHostId, type IdMaps, type IdRange } from './idmaps.ts';
+export {
+  mount,
+  umount,
+  openTree,
+  moveMount,
+  mountSetattr,
+  MS,
+  MNT,
+  UMOUNT_NOFOLLOW,
+  MOUNT_ATTR,
+  type MountCall,
+  type MountAttributes,
+} from './mount.ts';
+export {
+  parseMountOptions,
+  MOUNT_OPTIONS,
+  PROPAGATION_OPTIONS,
+  RECURSIVE_OPTIONS,
+  RUNTIME_OPTIONS,
+  type ParsedMountOptions,
+} from './mount-options.ts';
+export { mountWithOptions, remountBind, makeReadOnly, type MountRequest } from './mount-with-options.ts';
+export { pivotRoot, enterRoot, chroot, fchdir } from './pivot-root.ts';
+export { withNetworkNamespace, bringUpLoopback, type NetworkTarget } from './netns.ts';
+export { createBridge, removeBridge, linkExists, type BridgeOptions } from './bridge.ts';
+export { connectToBridge, disconnectFromBridge, type Connection } from './veth.ts';
+export { masquerade, removeMasquerade, type Masquerade } from './nat.ts';
+export { listRuleset, type Ruleset, type Chain, type Rule } from './nft.ts';
+export { parseCidr, formatAddress, macForAddress, checkInterfaceName, type Cidr } from './address.ts';
+export { runTool, tryTool, type ToolResult } from './tool.ts';

@@ -1,0 +1,148 @@
+import { digestOf, type Digest } from './digest.ts';
+import { dataLoss, failedPrecondition } from './errors.ts';
+import type { ContentStore } from './content-store.ts';
+
+/** Media types of the OCI image specification, and Docker's older names of the same things. */
+export const MEDIA_TYPE = {
+  index: 'application/vnd.oci.image.index.v1+json',
+  manifest: 'application/vnd.oci.image.manifest.v1+json',
+  config: 'application/vnd.oci.image.config.v1+json',
+  layer: 'application/vnd.oci.image.layer.v1.tar',
+  layerGzip: 'application/vnd.oci.image.layer.v1.tar+gzip',
+  dockerIndex: 'application/vnd.docker.distribution.manifest.list.v2+json',
+  dockerManifest: 'application/vnd.docker.distribution.manifest.v2+json',
+} as const;
+
+/** A pointer to content: what it is, its digest and its size. OCI image-spec, descriptor.md. */
+export interface Descriptor {
+  mediaType: string;
+  digest: Digest;
+  /** bytes */
+  size: number;
+  annotations?: Record<string, string>;
+  platform?: Platform;
+}
+
+export interface Platform {
+  os: string;
+  architecture: string;
+  variant?: string;
+}
+
+/** One image for one platform: a configuration, and layers from the lowest up. OCI image-spec, manifest.md. */
+export interface Manifest {
+  schemaVersion: 2;
+  mediaType?: string;
+  config: Descriptor;
+  layers: Descriptor[];
+  annotations?: Record<string, string>;
+}
+
+/** A list of manifests, one a platform; also the table of contents of an OCI layout. OCI image-spec, image-index.md. */
+export interface Index {
+  schemaVersion: 2;
+  mediaType?: string;
+  manifests: Descriptor[];
+  annotations?: Record<string, string>;
+}
+
+/** What a container of the image starts with, and how the image came to be. OCI image-spec, config.md. */
+export interface ImageConfig extends Platform {
+  created?: string;
+  author?: string;
+  config?: ContainerDefaults;
+  rootfs: { type: 'layers'; diff_ids: Digest[] };
+  history?: History[];
+}
+
+/** The defaults of a container: Docker's words, with their capitals. */
+export interface ContainerDefaults {
+  User?: string;
+  Env?: string[];
+  Cmd?: string[] | null;
+  Entrypoint?: string[] | null;
+  WorkingDir?: string;
+  ExposedPorts?: Record<string, object>;
+  Volumes?: Record<string, object>;
+  Labels?: Record<string, string>;
+  StopSignal?: string;
+}
+
+export interface History {
+  created?: string;
+  created_by?: string;
+  comment?: string;
+  empty_layer?: boolean;
+}
+
+/**
+ * The name of a stack of layers: of one layer its diffID, of more the digest of `CHAINID_OF_THOSE_BELOW DIFFID`. Two images
+ * that begin with the same layers have the same names there, and share their snapshots. From the lowest up, one name a layer.
+ * Source: OCI image-spec, config.md, "Layer ChainID".
+ */
+export function chainIds(diffIds: readonly Digest[]): Digest[] {
+  //#gap 04.3 chainIds
+  const chain: Digest[] = [];
+  for (const diffId of diffIds) {
+    const below = chain.at(-1);
+    chain.push(below === undefined ? diffId : digestOf(`${below} ${diffId}`));
+  }
+  return chain;
+  //#end
+}
+
+/** This machine, in the specification's words (Go's GOOS and GOARCH). */
+export function hostPlatform(): Platform {
+  const names: Record<string, string> = { x64: 'amd64', ia32: '386', ppc64: 'ppc64le' };
+  return { os: 'linux', architecture: names[process.arch] ?? process.arch };
+}
+
+const isIndex = (mediaType: string): boolean =>
+  mediaType === MEDIA_TYPE.index || mediaType === MEDIA_TYPE.dockerIndex;
+
+/** An image as its JSON says it, with the descriptor of the manifest that was chosen. */
+export interface ResolvedImage {
+  descriptor: Descriptor;
+  manifest: Manifest;
+  config: ImageConfig;
+}
+
+/**
+ * Reads the image that a descriptor points to; of an index, the one for `platform`.
+ * @throws StoreError NOT_FOUND when a part is missing, FAILED_PRECONDITION when no manifest is for the platform, DATA_LOSS
+ */
+export async function resolveImage(
+  content: ContentStore,
+  target: Descriptor,
+  platform: Platform = hostPlatform(),
+): Promise<ResolvedImage> {
+  if (isIndex(target.mediaType)) {
+    const { manifests } = await readJson<Index>(content, target.digest);
+    const chosen = manifests.find(
+      ({ platform: own }) => !own || (own.os === platform.os && own.architecture === platform.architecture),
+    );
+    if (!chosen)
+      throw failedPrecondition(`${target.digest} has no image for ${platform.os}/${platform.architecture}`);
+    return resolveImage(content, chosen, platform);
+  }
+  const manifest = await readJson<Manifest>(content, target.digest);
+  if (!manifest.config?.digest || !Array.isArray(manifest.layers))
+    throw dataLoss(`${target.digest} is no image manifest: config and layers are missing`);
+  const config = await readJson<ImageConfig>(content, manifest.config.digest);
+  const diffIds = config.rootfs?.diff_ids;
+  if (!Array.isArray(diffIds) || diffIds.length !== manifest.layers.length)
+    throw dataLoss(
+      `${manifest.config.digest}: ${diffIds?.length ?? 'no'} diff_ids for ${manifest.layers.length} layers`,
+    );
+  return { descriptor: target, manifest, config };
+}
+
+/** Reads JSON from the content store. @throws StoreError NOT_FOUND, DATA_LOSS when it is no JSON */
+export async function readJson<T>(content: ContentStore, digest: string): Promise<T> {
+  const bytes = await content.readAll(digest);
+  try {
+    return JSON.parse(bytes.toString()) as T;
+  } catch (error) {
+    throw dataLoss(`content ${digest} is not JSON`, error);
+  }
+}

@@ -1,0 +1,46 @@
+export { StoreError, isStoreError, type StoreErrorCode } from './errors.ts';
+export { writeFileAtomic, writeState, readState, serializer, type Versioned } from './state-file.ts';
+export { updatedLabels, type Labels } from './labels.ts';
+export { lockDirectory } from './directory-lock.ts';
+export { digestOf, parseDigest, digestHex, type Digest } from './digest.ts';
+export { openContentStore, writeBlob, type ContentStore, type ContentInfo } from './content-store.ts';
+export type { ContentWriter, IngestStatus, WriterOptions } from './content-writer.ts';
+export {
+  parseReference,
+  referenceString,
+  familiarString,
+  normalizeReference,
+  type Reference,
+} from './reference.ts';
+export { openImageStore, type Image, type ImageStore } from './image-store.ts';
+export {
+  MEDIA_TYPE,
+  chainIds,
+  hostPlatform,
+  readJson,
+  resolveImage,
+  type ContainerDefaults,
+  type Descriptor,
+  type History,
+  type ImageConfig,
+  type Index,
+  type Manifest,
+  type Platform,
+  type ResolvedImage,
+} from './image.ts';
+export { mountAll, unmountAll, openMounts, type Mount } from './mounts.ts';
+export type { SnapshotInfo, SnapshotKind, Snapshotter, Usage } from './snapshotter.ts';
+export { overlayfsSnapshotter } from './overlay-snapshotter.ts';
+export { tarHeader, type TarHeader, type TarType } from './tar-header.ts';
+export { readTar, writeTar, type TarEntry, type TarInput } from './tar.ts';
+export { inDirectory, openDirectory, openInRoot, openParent, pathParts } from './in-root.ts';
+export { getXattr, listXattrs, setXattr } from './xattr.ts';
+export { isOpaque, isWhiteout, makeOpaque, makeWhiteout } from './whiteout.ts';
+export { compressionOf, decompress } from './compression.ts';
+export { applyLayer, type AppliedLayer, type ApplyOptions } from './apply-layer.ts';
+export { changesOf, layersOf, type Change, type LayerStack } from './changes.ts';
+export { diffLayer } from './diff-layer.ts';
+export { findBusybox, isStaticElf, makeBaseImage } from './base-image.ts';
+export { saveArchive, type ArchivedImage } from './save-archive.ts';
+export { loadArchive, type LoadedImage } from './load-archive.ts';
+export { unpackImage } from './unpack.ts';

@@ -1,0 +1,30 @@
+import { declare } from '../01-processes/index.ts';
+
+// (ssize_t is intptr_t to koffi.)
+// Special files and extended attributes: mknod(2), setxattr(2). What whiteouts and opaque directories are made of.
+export const c_mknod = declare<(path: string, mode: number, dev: number) => number>(
+  'int mknod(const char *path, unsigned int mode, uint64_t dev)',
+);
+export const c_lsetxattr = declare<
+  (path: string, name: string, value: Uint8Array, size: number, flags: number) => number
+>('int lsetxattr(const char *path, const char *name, const void *value, size_t size, int flags)');
+export const c_lgetxattr = declare<
+  (path: string, name: string, value: Uint8Array | null, size: number) => number
+>('intptr_t lgetxattr(const char *path, const char *name, void *value, size_t size)');
+export const c_llistxattr = declare<(path: string, list: Uint8Array | null, size: number) => number>(
+  'intptr_t llistxattr(const char *path, void *list, size_t size)',
+);
+
+// Times in nanoseconds: utimensat(2)
+export const c_utimensat = declare<
+  (dirfd: number, path: string, times: BigInt64Array, flags: number) => number
+>('int utimensat(int dirfd, const char *path, const int64_t *times, int flags)');
+
+// Locks on open files: flock(2)
+export const c_flock = declare<(fd: number, operation: number) => number>('int flock(int fd, int operation)');
+
+/** The number of openat2(2), the same on every architecture. The C library has no function for it. */
+export const SYS_openat2 = 437;
+export const c_openat2 = declare<
+  (number: number, dirfd: number, path: string, how: BigUint64Array, size: number) => number
+>('long syscall(long number, int dirfd, const char *path, const uint64_t *how, size_t size)');

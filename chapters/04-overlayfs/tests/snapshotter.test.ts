@@ -1,0 +1,234 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { lstatSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { mountAll, overlayfsSnapshotter, unmountAll, type Mount } from '../index.ts';
+import { needsRoot, scratch, unmountLater } from './scratch.ts';
+
+needsRoot();
+
+function mounted(mounts: Mount[]): string {
+  const target = unmountLater(scratch());
+  mountAll(mounts, target);
+  return target;
+}
+
+const mountinfo = (target: string): string =>
+  readFileSync('/proc/self/mountinfo', 'utf8')
+    .split('\n')
+    .filter((line) => line.split(' ')[4] === target)
+    .join('\n');
+
+describe('the overlayfs snapshotter', () => {
+  test('expresses one directory as a bind mount and more as an overlay, like containerd', async () => {
+    const dir = scratch();
+    const snapshots = await overlayfsSnapshotter(dir);
+    const fs = (id: number): string => join(dir, 'snapshots', String(id), 'fs');
+    const work = (id: number): string => join(dir, 'snapshots', String(id), 'work');
+    expect(await snapshots.prepare('a', '')).toEqual([
+      { type: 'bind', source: fs(1), options: ['rw', 'rbind'] },
+    ]);
+    await snapshots.commit('A', 'a');
+    expect(await snapshots.view('v', 'A')).toEqual([
+      { type: 'bind', source: fs(1), options: ['ro', 'rbind'] },
+    ]);
+    expect(await snapshots.prepare('b', 'A')).toEqual([
+      {
+        type: 'overlay',
+        source: 'overlay',
+        options: [`workdir=${work(3)}`, `upperdir=${fs(3)}`, `lowerdir=${fs(1)}`],
+      },
+    ]);
+    await snapshots.commit('B', 'b');
+    expect(await snapshots.view('w', 'B')).toEqual([
+      { type: 'overlay', source: 'overlay', options: [`lowerdir=${fs(3)}:${fs(1)}`] },
+    ]);
+    expect(await snapshots.mounts('w')).toEqual([
+      { type: 'overlay', source: 'overlay', options: [`lowerdir=${fs(3)}:${fs(1)}`] },
+    ]);
+    await snapshots.close();
+  });
+
+  test('what a child writes is seen by no sibling and by no parent', async () => {
+    const dir = scratch();
+    const snapshots = await overlayfsSnapshotter(dir);
+    const base = mounted(await snapshots.prepare('base', ''));
+    writeFileSync(join(base, 'file'), 'lower');
+    unmountAll(base);
+    await snapshots.commit('base-layer', 'base');
+
+    const one = mounted(await snapshots.prepare('one', 'base-layer'));
+    const two = mounted(await snapshots.prepare('two', 'base-layer'));
+    writeFileSync(join(one, 'file'), 'changed');
+    rmSync(join(two, 'file'));
+    expect(readFileSync(join(one, 'file'), 'utf8')).toBe('changed');
+    expect(readdirSync(two)).toEqual([]);
+    expect(readFileSync(join(dir, 'snapshots/1/fs/file'), 'utf8')).toBe('lower');
+    expect(readFileSync(join(dir, 'snapshots/2/fs/file'), 'utf8')).toBe('changed');
+    const whiteout = lstatSync(join(dir, 'snapshots/3/fs/file'));
+    expect([whiteout.isCharacterDevice(), whiteout.rdev]).toEqual([true, 0]);
+
+    const view = mounted(await snapshots.view('view', 'base-layer'));
+    expect(() => writeFileSync(join(view, 'file'), 'x')).toThrow('EROFS');
+    expect(mountinfo(view)).toContain(' ro,');
+    await snapshots.close();
+  });
+
+  test('the root of a child has the owner and the mode of its parent', async () => {
+    const dir = scratch();
+    const snapshots = await overlayfsSnapshotter(dir);
+    const [base] = await snapshots.prepare('base', '');
+    const { chmodSync, chownSync } = await import('node:fs');
+    chownSync(base!.source, 1234, 4321);
+    chmodSync(base!.source, 0o1777);
+    await snapshots.commit('layer', 'base');
+    const merged = mounted(await snapshots.prepare('child', 'layer'));
+    const { uid, gid, mode } = statSync(merged);
+    expect([uid, gid, mode & 0o7777]).toEqual([1234, 4321, 0o1777]);
+    await snapshots.close();
+  });
+
+  test('refuses what containerd refuses, with the same kinds of error', async () => {
+    const snapshots = await overlayfsSnapshotter(scratch());
+    await snapshots.prepare('a', '');
+    const refused = async (call: Promise<unknown>, code: string): Promise<void> =>
+      expect(call).rejects.toMatchObject({ code });
+    await refused(snapshots.prepare('a', ''), 'ALREADY_EXISTS');
+    await refused(snapshots.prepare('b', 'nothing'), 'NOT_FOUND');
+    await refused(snapshots.prepare('b', 'a'), 'INVALID_ARGUMENT');
+    await refused(snapshots.prepare('', ''), 'INVALID_ARGUMENT');
+    await refused(snapshots.commit('A', 'b'), 'NOT_FOUND');
+    await snapshots.commit('A', 'a');
+    await refused(snapshots.mounts('A'), 'FAILED_PRECONDITION');
+    await refused(snapshots.mounts('a'), 'NOT_FOUND');
+    await snapshots.view('v', 'A');
+    await refused(snapshots.commit('V', 'v'), 'FAILED_PRECONDITION');
+    await refused(snapshots.remove('A'), 'FAILED_PRECONDITION');
+    await snapshots.prepare('c', 'A');
+    await refused(snapshots.commit('A', 'c'), 'ALREADY_EXISTS');
+    for (const call of [snapshots.stat('x'), snapshots.remove('x'), snapshots.usage('constructor')])
+      await refused(call, 'NOT_FOUND');
+    await snapshots.close();
+  });
+
+  test('tells kind, parent, labels and use, also after it is opened again', async () => {
+    const dir = scratch();
+    const before = await overlayfsSnapshotter(dir);
+    const [mount] = await before.prepare('a', '', { one: '1' });
+    writeFileSync(join(mount!.source, 'f'), Buffer.alloc(8192, 1));
+    await before.commit('A', 'a');
+    await before.prepare('b', 'A');
+    await before.update('b', { two: '2' }, ['labels.two']);
+    await before.close();
+
+    const after = await overlayfsSnapshotter(dir);
+    expect(await after.stat('A')).toMatchObject({
+      kind: 'committed',
+      name: 'A',
+      parent: '',
+      labels: { one: '1' },
+    });
+    expect(await after.stat('b')).toMatchObject({ kind: 'active', parent: 'A', labels: { two: '2' } });
+    expect((await after.list()).map(({ name }) => name)).toEqual(['A', 'b']);
+    const { size, inodes } = await after.usage('A');
+    expect(inodes).toBe(2);
+    expect(size).toBeGreaterThanOrEqual(8192);
+    await after.remove('b');
+    await after.remove('A');
+    expect(readdirSync(join(dir, 'snapshots'))).toEqual([]);
+    await after.close();
+  });
+
+  test('removes at its opening what a crash left, and nothing that is known', async () => {
+    const dir = scratch();
+    const before = await overlayfsSnapshotter(dir);
+    await before.prepare('a', '');
+    await before.close();
+    mkdirSync(join(dir, 'snapshots/new-x1/fs'), { recursive: true });
+    mkdirSync(join(dir, 'snapshots/2/fs'), { recursive: true });
+    writeFileSync(join(dir, 'metadata.json.tmp-1'), '{"ver');
+    const after = await overlayfsSnapshotter(dir);
+    expect(readdirSync(join(dir, 'snapshots'))).toEqual(['1']);
+    await after.prepare('b', '');
+    expect(readdirSync(join(dir, 'snapshots'))).toEqual(['1', '2']);
+    await after.close();
+  });
+
+  test('belongs to one process, and is free again when that is killed; no snapshot it promised is lost', async () => {
+    const dir = scratch();
+    const index = resolve('chapters/04-overlayfs/index.ts');
+    const program = `import(${JSON.stringify(index)}).then(async ({ overlayfsSnapshotter }) => {
+      const snapshots = await overlayfsSnapshotter(${JSON.stringify(dir)});
+      for (let i = 0; ; i++) { await snapshots.prepare('s' + i, ''); console.log('s' + i); }
+    });`;
+    const child = spawn(process.execPath, ['--import', 'tsx', '-e', program], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    let output = '';
+    child.stdout.setEncoding('utf8').on('data', (text: string) => (output += text));
+    try {
+      while (output.split('\n').length < 20) await once(child.stdout, 'data');
+      await expect(overlayfsSnapshotter(dir)).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+    } finally {
+      child.kill('SIGKILL');
+      await once(child, 'close');
+    }
+
+    const snapshots = await overlayfsSnapshotter(dir);
+    const known = new Set((await snapshots.list()).map(({ name }) => name));
+    for (const promised of output.trim().split('\n')) expect(known).toContain(promised);
+    for (const name of known) {
+      const [mount] = await snapshots.mounts(name);
+      expect(statSync(mount!.source).isDirectory()).toBe(true);
+    }
+    expect(readdirSync(join(dir, 'snapshots')).length).toBe(known.size);
+    await snapshots.close();
+  });
+
+  test('mounts a hundred layers, whose paths are longer than the page that mount(2) takes', async () => {
+    const dir = join(scratch(), 'a-rather-long-name-for-a-folder-of-data');
+    const snapshots = await overlayfsSnapshotter(dir);
+    let parent = '';
+    for (let i = 0; i < 100; i++) {
+      await snapshots.prepare('k', parent);
+      writeFileSync(join(dir, 'snapshots', String(i + 1), 'fs', `f${i}`), '');
+      parent = `c${i}`;
+      await snapshots.commit(parent, 'k');
+    }
+    const mounts = await snapshots.prepare('top', parent);
+    expect(mounts[0]!.options.join(',').length).toBeGreaterThan(4096);
+    const cwd = process.cwd();
+    const merged = mounted(mounts);
+    expect(process.cwd()).toBe(cwd);
+    expect(readdirSync(merged).length).toBe(100);
+    await snapshots.close();
+  });
+});
+
+describe('mountAll', () => {
+  test('leaves nothing mounted when a later mount fails', () => {
+    const [a, target] = [scratch(), unmountLater(scratch())];
+    expect(() =>
+      mountAll(
+        [
+          { type: 'bind', source: a, options: ['rbind', 'ro'] },
+          { type: 'overlay', source: 'overlay', options: ['lowerdir=/nowhere'] },
+        ],
+        target,
+      ),
+    ).toThrow(/^mount "overlay" on ".*": ENOENT/);
+    expect(mountinfo(target)).toBe('');
+  });
+
+  test('unmountAll takes away everything that is stacked there, and is content with nothing', () => {
+    const [a, target] = [scratch(), unmountLater(scratch())];
+    mountAll([{ type: 'bind', source: a, options: ['rbind'] }], target);
+    mountAll([{ type: 'tmpfs', source: 'tmpfs', options: ['size=64k', 'nosuid'] }], target);
+    expect(mountinfo(target).split('\n').length).toBe(2);
+    unmountAll(target);
+    expect(mountinfo(target)).toBe('');
+    unmountAll(target);
+    unmountAll(join(target, 'nothing'));
+  });
+});

@@ -1,0 +1,93 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { basename, dirname, join, relative } from 'node:path';
+import { Marked, type Token, type Tokens } from 'marked';
+import { region } from './regions.ts';
+
+export interface Lesson {
+  /** The folder's name, which is also its address: `01-processes`. */
+  slug: string;
+  /** The lesson's first heading, as plain text. */
+  title: string;
+  html: string;
+  /** Second-level headings: the page's own table of contents. */
+  sections: { id: string; text: string }[];
+}
+
+const ROOT = join(import.meta.dirname, '..');
+
+/** The chapters' folder names, in order. */
+export function chapterSlugs(): string[] {
+  return readdirSync(join(ROOT, 'chapters'))
+    .filter((name) => /^\d\d-/.test(name))
+    .sort();
+}
+
+/** One chapter's lesson as HTML, quoted code included. @throws Error when it quotes a region that is not there */
+export function renderChapter(slug: string): Lesson {
+  return renderLesson(join(ROOT, 'chapters', slug, 'README.md'), slug);
+}
+
+/**
+ * Renders a lesson. A paragraph that is nothing but a link into a source file with a fragment, `[fork.ts › fork](fork.ts#fork)`, is
+ * a quotation: it becomes that region of the file, so that the prose cannot drift from the source.
+ */
+export function renderLesson(path: string, slug = basename(dirname(path))): Lesson {
+  const sections: Lesson['sections'] = [];
+  let title = slug;
+  const marked = new Marked({
+    gfm: true,
+    walkTokens: (token) => {
+      if (token.type === 'link' || token.type === 'image') token['href'] = addressOf(token['href'], path);
+    },
+    renderer: {
+      paragraph({ tokens }: Tokens.Paragraph): string | false {
+        const link = onlyLink(tokens);
+        return link ? quotation(path, link) : false;
+      },
+      heading({ tokens, depth }: Tokens.Heading): string {
+        const html = this.parser.parseInline(tokens);
+        const text = html.replace(/<[^>]+>/g, '');
+        const id = text
+          .toLowerCase()
+          .replace(/&[^;]+;/g, '')
+          .replace(/[^\p{L}\p{N}]+/gu, '-')
+          .replace(/^-|-$/g, '');
+        if (depth === 1) title = text;
+        if (depth === 2) sections.push({ id, text });
+        return `<h${depth} id="${id}">${html}</h${depth}>\n`;
+      },
+    },
+  });
+  const html = marked.parse(readFileSync(path, 'utf8'), { async: false });
+  return { slug, title, html, sections };
+}
+
+/** Where a page, a picture or a source file that a lesson links to is served; other addresses and quotations stay as they are. */
+function addressOf(href: string, lesson: string): string {
+  if (/^([a-z]+:|#|\/)/i.test(href) || isQuotation(href)) return href;
+  const [target = '', fragment] = href.split('#');
+  const path = relative(ROOT, join(dirname(lesson), target));
+  const chapter = /^chapters\/(\d\d-[^/]+)(\/README\.md)?\/?$/.exec(path)?.[1];
+  const address = chapter ? `/${chapter}/` : path === 'README.md' ? '/' : `/source/${path}`;
+  return fragment === undefined ? address : `${address}#${fragment}`;
+}
+
+const isQuotation = (href: string): boolean => /^[^:#]+\.ts#./.test(href);
+
+function onlyLink(tokens: Token[]): { href: string; text: string } | undefined {
+  const [token] = tokens;
+  if (tokens.length !== 1 || token?.type !== 'link') return undefined;
+  return isQuotation(token['href']) ? { href: token['href'], text: token['text'] } : undefined;
+}
+
+function quotation(lesson: string, { href, text }: { href: string; text: string }): string {
+  const [file = '', name = ''] = href.split('#');
+  const path = join(dirname(lesson), file);
+  if (!existsSync(path)) throw new Error(`${lesson} quotes ${file}: there is no such file`);
+  const code = region(readFileSync(path, 'utf8'), decodeURIComponent(name), path);
+  return `<figure class="quote"><figcaption>${escapeHtml(text)}</figcaption><pre><code class="language-ts">${escapeHtml(code)}</code></pre></figure>\n`;
+}
+
+export function escapeHtml(text: string): string {
+  return text.replace(/[&<>"]/g, (c) => ({ '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' })[c]!);
+}

@@ -1,0 +1,93 @@
+import { escapeHtml, type Lesson } from './lesson.ts';
+
+/** A whole page around a lesson: the chapters at the side, the neighbours at the end. No request leaves the machine. */
+export function page(lesson: Lesson, all: readonly Lesson[]): string {
+  const at = all.findIndex((other) => other.slug === lesson.slug);
+  const link = (other: Lesson | undefined, label: string): string =>
+    other ? `<a href="${address(other)}"><small>${label}</small>${other.title}</a>` : '<span></span>';
+  const chapters = all
+    .map((other) => {
+      const here = other.slug === lesson.slug;
+      const sections = here
+        ? lesson.sections.map((s) => `<li><a href="#${s.id}">${s.text}</a></li>`).join('')
+        : '';
+      return `<li><a href="${address(other)}"${here ? ' aria-current="page"' : ''}>${other.title}</a>${sections && `<ul>${sections}</ul>`}</li>`;
+    })
+    .join('\n');
+  return `<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>${lesson.title}</title>
+<link rel="icon" href="data:,">
+<style>${STYLE}</style>
+</head>
+<body>
+<details class="chapters"><summary>Chapters</summary></details>
+<nav aria-label="Chapters"><ul>${chapters}</ul></nav>
+<main>
+${lesson.html}
+<footer>${link(all[at - 1], 'Before')}${link(all[at + 1], 'Next')}</footer>
+</main>
+</body>
+</html>
+`;
+}
+
+/** Where a lesson is found on the server. */
+export const address = (lesson: Pick<Lesson, 'slug'>): string =>
+  lesson.slug === '' ? '/' : `/${lesson.slug}/`;
+
+export function errorPage(message: string): string {
+  return `<!doctype html><title>Not shown</title><style>${STYLE}</style><main><h1>This page cannot be shown</h1><pre>${escapeHtml(message)}</pre><p><a href="/">To the start</a></p></main>`;
+}
+
+const STYLE = `
+:root { --ink: #1d2430; --soft: #5a6577; --paper: #fdfcf9; --panel: #f3f1ea; --rule: #dcd8cc; --accent: #0b5fa5; }
+@media (prefers-color-scheme: dark) {
+  :root { --ink: #dfe3ea; --soft: #98a2b3; --paper: #14181f; --panel: #1c222c; --rule: #303948; --accent: #74b3ec; }
+}
+* { box-sizing: border-box; }
+html { scroll-behavior: smooth; scroll-padding-top: 1rem; }
+body { margin: 0; background: var(--paper); color: var(--ink); font: 17px/1.65 Georgia, 'Iowan Old Style', 'Liberation Serif', serif; }
+@media (min-width: 62rem) { body { display: grid; grid-template-columns: 17rem minmax(0, 1fr); } }
+nav { font: 14px/1.5 system-ui, sans-serif; background: var(--panel); border-right: 1px solid var(--rule); padding: 1.5rem 1.25rem; }
+nav ul { list-style: none; margin: 0; padding: 0; }
+nav ul ul { margin: .25rem 0 .75rem .75rem; padding-left: .6rem; border-left: 2px solid var(--rule); }
+nav li { margin: .4rem 0; }
+nav a { color: var(--ink); text-decoration: none; }
+nav a:hover { color: var(--accent); text-decoration: underline; }
+nav a[aria-current] { color: var(--accent); font-weight: 600; }
+.chapters { display: none; }
+@media (max-width: 62rem) {
+  nav { display: none; border: 0; border-bottom: 1px solid var(--rule); }
+  .chapters { display: block; font: 15px system-ui, sans-serif; padding: .8rem 1.25rem; background: var(--panel); border-bottom: 1px solid var(--rule); cursor: pointer; }
+  .chapters[open] + nav { display: block; }
+}
+@media (min-width: 62rem) { nav { position: sticky; top: 0; height: 100vh; overflow-y: auto; } }
+main { max-width: 47rem; width: 100%; margin: 0 auto; padding: 2rem 1.25rem 4rem; }
+h1, h2, h3 { font-family: system-ui, sans-serif; line-height: 1.25; letter-spacing: -.01em; }
+h1 { font-size: 2rem; margin: .5rem 0 1.5rem; }
+h2 { font-size: 1.4rem; margin: 2.6rem 0 .8rem; padding-top: 1rem; border-top: 1px solid var(--rule); }
+h3 { font-size: 1.1rem; margin: 1.8rem 0 .5rem; }
+a { color: var(--accent); }
+img { max-width: 100%; height: auto; display: block; margin: 1.5rem auto; border-radius: 6px; }
+code, pre { font: 14px/1.55 ui-monospace, 'DejaVu Sans Mono', monospace; }
+:not(pre) > code { background: var(--panel); border-radius: 3px; padding: .1em .3em; font-size: .82em; overflow-wrap: anywhere; }
+pre { background: var(--panel); border: 1px solid var(--rule); border-radius: 6px; padding: .9rem 1rem; overflow-x: auto; }
+.quote { margin: 1.4rem 0; }
+.quote figcaption { font: 12px ui-monospace, monospace; color: var(--soft); padding-bottom: .3rem; }
+.quote pre { margin: 0; border-left: 4px solid var(--accent); }
+table { border-collapse: collapse; font: 14px/1.5 system-ui, sans-serif; display: block; overflow-x: auto; }
+th, td { border: 1px solid var(--rule); padding: .4rem .7rem; text-align: left; vertical-align: top; }
+th { background: var(--panel); }
+blockquote { margin: 1.2rem 0; padding: .1rem 1.1rem; border-left: 4px solid var(--rule); color: var(--soft); }
+details { margin: 1rem 0; }
+summary { cursor: pointer; }
+footer { display: flex; justify-content: space-between; gap: 1rem; margin-top: 4rem; padding-top: 1rem; border-top: 1px solid var(--rule); font: 15px/1.4 system-ui, sans-serif; }
+footer a { text-decoration: none; } footer small { display: block; color: var(--soft); }
+footer a:last-child { text-align: right; }
+@media print { nav, .chapters, footer { display: none; } body { display: block; } pre { white-space: pre-wrap; } h2 { break-after: avoid; } }
+`;
