@@ -98,6 +98,7 @@ async function* tee(
 
 async function applyEntry(target: Target, header: TarHeader, body: AsyncIterable<Buffer>): Promise<void> {
   const parts = pathParts(header.name);
+  if (parts.some((part) => part.startsWith(AUFS_PREFIX) && part !== OPAQUE_NAME)) return;
   const name = parts.pop();
   if (name === undefined) {
     if (header.type === 'directory') setMetadata(inDirectory(target.root, '.'), header, target.ignored);
@@ -139,7 +140,6 @@ function openLinkTarget(root: number, linkname: string): { link: string; close: 
 }
 
 function applyWhiteout(target: Target, parts: string[], name: string): void {
-  if (name.startsWith(AUFS_PREFIX) && name !== OPAQUE_NAME) return;
   const overlay = target.whiteouts === 'overlay';
   const parent = openParent(target.root, parts, overlay);
   if (parent === undefined) return; // nothing there to be deleted

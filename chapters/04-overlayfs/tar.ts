@@ -24,7 +24,7 @@ const HEADER_LIMIT = 1024 * 1024;
  * Reads a tar (ustar, pax, GNU) entry by entry, to its very last byte. Own code, and not the tar-stream package, for three things
  * that layers need: extended attributes are bytes, mode 0 is a mode, and sparse files are refused where they would be read wrong.
  * Source: POSIX pax(1); GNU tar manual, "Basic Tar Format".
- * @throws StoreError INVALID_ARGUMENT when it is no tar, is cut off, or holds what cannot be unpacked exactly
+ * @throws StoreError INVALID_ARGUMENT when it is no tar, is cut off (its end mark is missing), or holds what cannot be unpacked exactly
  */
 export async function* readTar(source: AsyncIterable<Uint8Array>): AsyncGenerator<TarEntry> {
   const bytes = byteReader(source);
@@ -32,8 +32,8 @@ export async function* readTar(source: AsyncIterable<Uint8Array>): AsyncGenerato
   let local = new Map<string, Buffer>();
   try {
     for (;;) {
-      const block = await bytes.read(BLOCK);
-      if (block === undefined || block.every((byte) => byte === 0)) break;
+      const block = await bytes.exactly(BLOCK);
+      if (block.every((byte) => byte === 0)) break;
       const raw = decodeHeader(block);
       const extension = EXTENSIONS[raw.typeflag];
       if (extension) {
@@ -134,25 +134,13 @@ function byteReader(source: AsyncIterable<Uint8Array>) {
     return true;
   }
 
-  /** Exactly `size` bytes; `undefined` at the end of the stream. */
-  async function read(size: number): Promise<Buffer | undefined> {
-    while (rest.length < size) {
-      if (await more()) continue;
-      if (rest.length === 0) return undefined;
-      throw cut();
-    }
-    const taken = rest.subarray(0, size);
-    rest = rest.subarray(size);
-    return taken;
-  }
-
   return {
-    read,
+    /** The next `size` bytes together. */
     async exactly(size: number): Promise<Buffer> {
-      if (size === 0) return Buffer.alloc(0);
-      const data = await read(size);
-      if (!data) throw cut();
-      return data;
+      while (rest.length < size) if (!(await more())) throw cut();
+      const taken = rest.subarray(0, size);
+      rest = rest.subarray(size);
+      return taken;
     },
     /** The next `size` bytes as they come. Can be read twice: the second time goes on where the first stopped. */
     pieces(size: number): AsyncIterable<Buffer> {
