@@ -24,16 +24,21 @@ main() {
 
 install_packages() {
   local missing=() name
-  for name in "${packages[@]}"; do
-    dpkg-query -W -f '${db:Status-Status}\n' "$name" 2>/dev/null | grep -qx installed || missing+=("$name")
-  done
-  # Node may come from elsewhere, and bring npm along.
-  if command -v npm >/dev/null; then missing=($(printf '%s\n' "${missing[@]}" | grep -vxE 'nodejs|npm' || true)); fi
+  for name in "${packages[@]}"; do is_there "$name" || missing+=("$name"); done
   if [ ${#missing[@]} = 0 ]; then return; fi
   say "Debian packages: ${missing[*]}"
   export DEBIAN_FRONTEND=noninteractive
   apt-get -qq update
   apt-get -qq install -y --no-install-recommends "${missing[@]}" >/dev/null
+}
+
+# Node may come from elsewhere, and bring npm along.
+is_there() {
+  case $1 in
+    nodejs) command -v node >/dev/null ;;
+    npm) command -v npm >/dev/null ;;
+    *) dpkg-query -W -f '${db:Status-Status}\n' "$1" 2>/dev/null | grep -qx installed ;;
+  esac
 }
 
 check_node() {
