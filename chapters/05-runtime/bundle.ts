@@ -1,0 +1,97 @@
+import { readFileSync, realpathSync, statSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { isErrno } from '../01-processes/index.ts';
+import { parseMountOptions } from '../02-namespaces/index.ts';
+import type { NamespaceType, OciProcess, OciSpec } from './spec.ts';
+import { ConfigError, validateProcess, validateSpec } from './validate.ts';
+
+/** A bundle: a directory with config.json, and the root file system that it names. Source: runtime-spec, bundle.md. */
+export interface Bundle {
+  /** Absolute. */
+  dir: string;
+  /** Absolute, symbolic links resolved. */
+  rootfs: string;
+  spec: OciSpec;
+}
+
+/** Nobody writes a larger one by hand or by program; what is larger is an accident or an attack. */
+const MAX_CONFIG_BYTES = 16 * 2 ** 20;
+
+/**
+ * Reads and checks a bundle. Nothing is made.
+ * @throws ConfigError naming the property or file that is wrong
+ */
+export function loadBundle(directory: string): Bundle {
+  const dir = resolve(directory);
+  const spec = readJson(join(dir, 'config.json'));
+  validateSpec(spec);
+  if (!spec.process) throw new ConfigError('process: expected an object, it is missing');
+  const path = resolve(dir, spec.root!.path);
+  let rootfs: string;
+  try {
+    rootfs = realpathSync(path);
+    if (!statSync(rootfs).isDirectory()) throw new ConfigError(`root.path: ${path} is no directory`);
+  } catch (error) {
+    if (!isErrno(error, 'ENOENT', 'ENOTDIR', 'ELOOP')) throw error;
+    throw new ConfigError(`root.path: no such directory: ${path}`, { cause: undefined });
+  }
+  checkTogether(spec, rootfs);
+  return { dir, rootfs, spec };
+}
+
+/** Reads the file given to `exec --process`. @throws ConfigError */
+export function loadProcess(path: string): OciProcess {
+  const value = readJson(path);
+  validateProcess(value);
+  return value;
+}
+
+/** Reads JSON; what is null counts as missing, as Go's decoder has it, which wrote most config.json there are. */
+function readJson(path: string): unknown {
+  let text: string;
+  try {
+    const { size } = statSync(path);
+    if (size > MAX_CONFIG_BYTES)
+      throw new ConfigError(`${path}: ${size} bytes; at most ${MAX_CONFIG_BYTES} are allowed`);
+    text = readFileSync(path, 'utf8');
+  } catch (error) {
+    if (!isErrno(error, 'ENOENT', 'ENOTDIR')) throw error;
+    throw new ConfigError(`no such file: ${path}`, { cause: error });
+  }
+  try {
+    return JSON.parse(text, (key, value: unknown) => (value === null && key !== '' ? undefined : value));
+  } catch (error) {
+    throw new ConfigError(`${path} is not JSON: ${(error as Error).message}`, { cause: error });
+  }
+}
+
+/** What each property alone allows, and two together do not. */
+function checkTogether(spec: OciSpec, rootfs: string): void {
+  const kinds = new Map(spec.linux?.namespaces?.map(({ type, path }) => [type, path] as const));
+  const needs = (property: string, value: unknown, kind: NamespaceType): void => {
+    if (value !== undefined && value !== '' && !kinds.has(kind))
+      throw new ConfigError(`${property}: needs a namespace of its own: put {"type": "${kind}"} into linux.namespaces`);
+  };
+  needs('hostname', spec.hostname, 'uts');
+  needs('domainname', spec.domainname, 'uts');
+  needs('linux.uidMappings', spec.linux?.uidMappings, 'user');
+  needs('linux.gidMappings', spec.linux?.gidMappings, 'user');
+  if (!kinds.has('mount'))
+    throw new ConfigError('linux.namespaces: a container without a mount namespace of its own is not done here');
+  if (kinds.has('user') && !kinds.get('user') && !spec.linux?.uidMappings?.length)
+    throw new ConfigError('linux.uidMappings: a new user namespace needs them, and they are missing');
+  if (kinds.has('user') && !kinds.get('user') && !spec.linux?.gidMappings?.length)
+    throw new ConfigError('linux.gidMappings: a new user namespace needs them, and they are missing');
+  if (rootfs === '/') throw new ConfigError('root.path: the root of this machine cannot be a container\'s root');
+  spec.mounts?.forEach((mount, i) => {
+    const { flags, runtime } = parseMountOptions(mount.options ?? []);
+    const where = `mounts[${i}] (${mount.destination})`;
+    if ((mount.type === 'bind' || flags & 4096) && !mount.source)
+      throw new ConfigError(`${where}: a bind mount needs a source`);
+    if (!(mount.type === 'bind' || flags & 4096) && !mount.type && !(flags & 32))
+      throw new ConfigError(`${where}: type is missing`);
+    const odd = runtime.find((option) => option !== 'tmpcopyup');
+    if (odd || mount.uidMappings || mount.gidMappings)
+      throw new ConfigError(`${where}: ${odd ?? 'uidMappings'}: id-mapped mounts are not done by this runtime yet`);
+  });
+}

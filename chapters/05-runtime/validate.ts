@@ -1,0 +1,249 @@
+import { HOOK_KINDS, NAMESPACE_TYPES, type OciProcess, type OciSpec } from './spec.ts';
+
+/** Looks at one value; throws ConfigError naming where it stands. */
+type Check = (value: unknown, where: string) => void;
+
+/** A property of config.json that is missing, of the wrong type, or not to be had here. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError';
+}
+
+/**
+ * Checks a parsed config.json, all of it that this runtime reads, before anything is made. Unknown properties are let pass, as
+ * the specification demands; known ones that are not done here are refused, never ignored.
+ * @throws ConfigError that names the property, what was found and what is allowed
+ */
+export function validateSpec(spec: unknown): asserts spec is OciSpec {
+  object(SPEC)(spec, '');
+}
+
+/** The same for a process alone, as `exec --process` reads it. @throws ConfigError */
+export function validateProcess(value: unknown): asserts value is OciProcess {
+  object(PROCESS)(value, 'process');
+}
+
+// The specification's properties as a table of checks. `?` at the end of a name: it may be missing.
+
+const idMappings: Check = array(object({ containerID: int(), hostID: int(), size: int(1) }));
+
+const HOOK: Record<string, Check> = {
+  path: absolutePath,
+  'args?': array(string),
+  'env?': array(string),
+  'timeout?': int(1),
+};
+
+const capabilitySets = ['bounding', 'effective', 'inheritable', 'permitted', 'ambient'] as const;
+
+const PROCESS: Record<string, Check> = {
+  'terminal?': boolean,
+  'consoleSize?': object({ height: int(), width: int() }),
+  cwd: absolutePath,
+  'env?': array(noNul),
+  args: nonEmpty(array(noNul)),
+  'user?': object({
+    uid: int(),
+    gid: int(),
+    'umask?': int(0, 0o777),
+    'additionalGids?': array(int()),
+  }),
+  'capabilities?': object(Object.fromEntries(capabilitySets.map((set) => [`${set}?`, array(string)]))),
+  'rlimits?': array(object({ type: string, soft: limit, hard: limit })),
+  'noNewPrivileges?': boolean,
+  'apparmorProfile?': string,
+  'selinuxLabel?': emptyOrRefused('SELinux labels are'),
+  'oomScoreAdj?': int(-1000, 1000),
+  'scheduler?': refused,
+  'ioPriority?': refused,
+  'execCPUAffinity?': refused,
+};
+
+const SECCOMP: Record<string, Check> = {
+  defaultAction: string,
+  'defaultErrnoRet?': int(),
+  'architectures?': array(string),
+  'flags?': array(string),
+  'listenerPath?': emptyOrRefused('A seccomp listener is'),
+  'syscalls?': array(
+    object({
+      names: nonEmpty(array(string)),
+      action: string,
+      'errnoRet?': int(),
+      'args?': array(object({ index: int(0, 5), value: number, 'valueTwo?': number, op: string })),
+    }),
+  ),
+};
+
+const SPEC: Record<string, Check> = {
+  ociVersion: version,
+  'process?': object(PROCESS),
+  root: object({ path: nonEmptyString, 'readonly?': boolean }),
+  'hostname?': noNul,
+  'domainname?': noNul,
+  'mounts?': array(
+    object({
+      destination: nonEmptyString,
+      'type?': string,
+      'source?': noNul,
+      'options?': array(noNul),
+      'uidMappings?': idMappings,
+      'gidMappings?': idMappings,
+    }),
+  ),
+  'hooks?': object(Object.fromEntries(HOOK_KINDS.map((kind) => [`${kind}?`, array(object(HOOK))]))),
+  'annotations?': record(string),
+  'linux?': object({
+    'namespaces?': namespaces,
+    'uidMappings?': idMappings,
+    'gidMappings?': idMappings,
+    'timeOffsets?': refused,
+    'devices?': array(
+      object({
+        type: oneOf('c', 'u', 'b', 'p'),
+        path: absolutePath,
+        'major?': int(),
+        'minor?': int(),
+        'fileMode?': int(0, 0o7777777),
+        'uid?': int(),
+        'gid?': int(),
+      }),
+    ),
+    'cgroupsPath?': string,
+    'resources?': object({}),
+    'rootfsPropagation?': oneOf(
+      '',
+      ...['private', 'shared', 'slave', 'unbindable'].flatMap((p) => [p, `r${p}`]),
+    ),
+    'seccomp?': object(SECCOMP),
+    'sysctl?': record(string),
+    'maskedPaths?': array(nonEmptyString),
+    'readonlyPaths?': array(nonEmptyString),
+    'mountLabel?': emptyOrRefused('SELinux labels are'),
+    'intelRdt?': refused,
+    'personality?': refused,
+  }),
+  'solaris?': refused,
+  'windows?': refused,
+  'vm?': refused,
+};
+
+// Checks, and what makes checks out of checks.
+
+function fail(where: string, expected: string, value: unknown): never {
+  const found = value === undefined ? 'it is missing' : `found ${brief(value)}`;
+  throw new ConfigError(`${where || 'the file'}: expected ${expected}, ${found}`);
+}
+
+function brief(value: unknown): string {
+  const text = JSON.stringify(value);
+  return text.length > 60 ? `${text.slice(0, 57)}...` : text;
+}
+
+function string(value: unknown, where: string): void {
+  if (typeof value !== 'string') fail(where, 'text', value);
+}
+
+function noNul(value: unknown, where: string): void {
+  if (typeof value !== 'string' || value.includes('\0')) fail(where, 'text without NUL', value);
+}
+
+function nonEmptyString(value: unknown, where: string): void {
+  if (typeof value !== 'string' || value === '' || value.includes('\0')) fail(where, 'text that is not empty', value);
+}
+
+function absolutePath(value: unknown, where: string): void {
+  if (typeof value !== 'string' || !value.startsWith('/') || value.includes('\0'))
+    fail(where, 'an absolute path', value);
+}
+
+function boolean(value: unknown, where: string): void {
+  if (typeof value !== 'boolean') fail(where, 'true or false', value);
+}
+
+function number(value: unknown, where: string): void {
+  if (typeof value !== 'number') fail(where, 'a number', value);
+}
+
+/** A limit of setrlimit(2); the largest 64-bit number, which JSON.parse rounds, is "unlimited". */
+function limit(value: unknown, where: string): void {
+  if (typeof value !== 'number' || value < 0 || value > 2 ** 64 || !Number.isInteger(value))
+    fail(where, 'a whole number from 0 to 2^64 - 1', value);
+}
+
+function int(min = 0, max = 2 ** 32 - 1): Check {
+  return (value, where) => {
+    if (typeof value !== 'number' || !Number.isInteger(value) || value < min || value > max)
+      fail(where, `a whole number from ${min} to ${max}`, value);
+  };
+}
+
+function oneOf(...allowed: string[]): Check {
+  return (value, where) => {
+    if (!allowed.includes(value as string))
+      fail(where, `one of ${allowed.map((a) => JSON.stringify(a)).join(', ')}`, value);
+  };
+}
+
+function array(of: Check): Check {
+  return (value, where) => {
+    if (!Array.isArray(value)) fail(where, 'a list', value);
+    value.forEach((element, i) => of(element, `${where}[${i}]`));
+  };
+}
+
+function nonEmpty(check: Check): Check {
+  return (value, where) => {
+    if (Array.isArray(value) && value.length === 0) fail(where, 'at least one element', value);
+    check(value, where);
+  };
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function record(of: Check): Check {
+  return (value, where) => {
+    if (!isObject(value)) fail(where, 'an object', value);
+    for (const [key, element] of Object.entries(value)) of(element, `${where}[${JSON.stringify(key)}]`);
+  };
+}
+
+function object(properties: Record<string, Check>): Check {
+  return (value, where) => {
+    if (!isObject(value)) fail(where, 'an object', value);
+    for (const [name, check] of Object.entries(properties)) {
+      const optional = name.endsWith('?');
+      const key = optional ? name.slice(0, -1) : name;
+      if (optional && value[key] === undefined) continue;
+      check(value[key], where ? `${where}.${key}` : key);
+    }
+  };
+}
+
+function refused(value: unknown, where: string): void {
+  throw new ConfigError(`${where}: this runtime does not do that yet; take it out (it is ${brief(value)})`);
+}
+
+function emptyOrRefused(what: string): Check {
+  return (value, where) => {
+    string(value, where);
+    if (value !== '') throw new ConfigError(`${where}: ${what} not done by this runtime yet (${brief(value)})`);
+  };
+}
+
+function version(value: unknown, where: string): void {
+  if (typeof value !== 'string' || !/^1\.\d+\.\d+(-[\w.+-]+)?(\+[\w.-]+)?$/.test(value))
+    fail(where, 'a version 1.x.y of the OCI runtime specification', value);
+}
+
+function namespaces(value: unknown, where: string): void {
+  array(object({ type: oneOf(...Object.keys(NAMESPACE_TYPES)), 'path?': absolutePathOrEmpty }))(value, where);
+  const types = (value as { type: string }[]).map(({ type }) => type);
+  const twice = types.find((type, i) => types.indexOf(type) < i);
+  if (twice) throw new ConfigError(`${where}: ${JSON.stringify(twice)} is there twice`);
+}
+
+function absolutePathOrEmpty(value: unknown, where: string): void {
+  if (value !== '') absolutePath(value, where);
+}
