@@ -82,7 +82,8 @@ export async function createContainer(
     id = made.Id;
     return id;
   } catch (error) {
-    throw refused(error, verb);
+    // Docker's `create` says the daemon's words alone, with status 1.
+    throw verb === 'run' ? refused(error, verb) : error;
   } finally {
     cid?.finish(id);
   }

@@ -44,18 +44,21 @@ export const inspect: CliCommand<InspectFlags> = {
       }
     }
     if (template) for (const item of found) print(filled(template, item));
-    else if (format === 'json') found.forEach((item) => print(goJson(item)));
+    else if (format === 'json') print(goJson(found));
     else print(found.length ? goJson(found, 4) : '[]');
     failures.forEach(warn);
     return failures.length ? 1 : 0;
   },
 };
 
+/** The exit status for what is no template; 64 is EX_USAGE of sysexits(3). */
+const TEMPLATE_WRONG = 64;
+
 function parsed(format: string): ReturnType<typeof parseTemplate> {
   try {
     return parseTemplate(format);
   } catch (error) {
-    throw new CommandError(messageOf(error), 64, { cause: error });
+    throw new CommandError(messageOf(error), TEMPLATE_WRONG, { cause: error });
   }
 }
 
@@ -63,7 +66,14 @@ function filled(template: ReturnType<typeof parseTemplate>, item: unknown): stri
   try {
     return template(item);
   } catch (error) {
-    throw new CommandError(`template parsing error: ${messageOf(error)}`, 1, { cause: error });
+    const known = messageOf(error).startsWith('template parsing error');
+    throw new CommandError(
+      known ? messageOf(error) : `template parsing error: ${messageOf(error)}`,
+      known ? TEMPLATE_WRONG : 1,
+      {
+        cause: error,
+      },
+    );
   }
 }
 

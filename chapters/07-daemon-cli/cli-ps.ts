@@ -43,7 +43,12 @@ export const ps: CliCommand<PsFlags> = {
   async run(api, _operands, { all, filter, format, last, latest, noTrunc = false, quiet, size }) {
     const limit = latest ? 1 : last && last > 0 ? last : undefined;
     const containers = await api.json<ListedContainer[]>('GET', '/containers/json', {
-      query: { all, limit, size: size || format?.includes('.Size'), filters: filtersQuery(filter) },
+      query: {
+        all,
+        limit,
+        size: size || /\.Size|json \.\s*\}/.test(format ?? ''),
+        filters: filtersQuery(filter),
+      },
     });
     if (quiet && !format) containers.forEach(({ Id }) => print(noTrunc ? Id : shortId(Id)));
     else printList(containers, columns(noTrunc), [...SHOWN, ...(size ? ['Size'] : [])], format);

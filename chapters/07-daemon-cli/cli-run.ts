@@ -39,11 +39,7 @@ export const run: CliCommand<RunFlags> = {
   async run(api, [image, ...command], flags) {
     const detach = flags.detach ?? false;
     if (detach && flags.attach)
-      throw new CommandError(
-        'conflicting options: cannot specify both --attach and --detach',
-        STATUS_REFUSED,
-        { helpOf: 'run' },
-      );
+      throw new CommandError('conflicting options: cannot specify both --attach and --detach');
     const detachKeys = checkedDetachKeys(flags.detachKeys, 'run');
     const size = windowSize(process.stdout);
     const body = prepareContainer('run', flags, image!, command, {
@@ -55,8 +51,12 @@ export const run: CliCommand<RunFlags> = {
 
     const id = await createContainer(api, 'run', flags, body);
     if (detach) {
-      await start(api, id);
-      print(id);
+      try {
+        await start(api, id);
+      } finally {
+        // Also when it could not be started: it is there, and can be looked at and removed.
+        print(id);
+      }
       return 0;
     }
     const stopProxy = flags.noSigProxy ? undefined : proxySignals(api, id);
@@ -111,10 +111,7 @@ async function runAttached(
   const stopFollowing = tty ? followSize(api, `/containers/${id}`) : undefined;
   try {
     if ((await carried) === 'detached') return 0;
-    if (!AttachStdout && !AttachStderr) {
-      print(id);
-      return 0;
-    }
+    if (!AttachStdout && !AttachStderr) return 0;
     return await status();
   } finally {
     stopFollowing?.();

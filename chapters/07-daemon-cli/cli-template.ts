@@ -1,6 +1,6 @@
 /**
- * The part of Go's templates that people type after `--format`: fields (`{{.State.Pid}}`), `json`, `index`, `len`, `join`, `upper`, `lower`,
- * `printf`-less; `{{range .X}}…{{else}}…{{end}}`, `{{range $k, $v := .X}}`, `{{if .X}}…{{else}}…{{end}}`, `{{with .X}}`, pipes, `$`. Source: Go, text/template.
+ * The part of Go's templates that people type after `--format`: fields (`{{.State.Pid}}`), `json`, `index`, `len`, `join`, `upper`, `lower`, `printf`, `eq`;
+ * `{{range .X}}…{{else}}…{{end}}`, `{{range $k, $v := .X}}`, `{{if .X}}…{{else}}…{{end}}`, `{{with .X}}`, pipes, `$`. Source: Go, text/template.
  */
 
 export type Template = (data: unknown) => string;
@@ -154,6 +154,7 @@ const FUNCTIONS: Readonly<Record<string, (...args: unknown[]) => unknown>> = {
   lower: (text) => String(text).toLowerCase(),
   title: (text) => String(text).replace(/\b\w/g, (letter) => letter.toUpperCase()),
   truncate: (text, length) => String(text).slice(0, Number(length)),
+  printf: (format, ...values) => printf(String(format), values),
   println: (...values) => `${values.map((value) => goString(value)).join(' ')}\n`,
   print: (...values) => values.map((value) => goString(value)).join(''),
   not: (value) => !truthy(value),
@@ -166,7 +167,8 @@ const FUNCTIONS: Readonly<Record<string, (...args: unknown[]) => unknown>> = {
 };
 
 function operand(word: string, scope: Scope): unknown {
-  if (word.startsWith('(') && word.endsWith(')')) return evaluate(word.slice(1, -1), scope);
+  const group = /^\((.*)\)((?:\.\w+)*)$/s.exec(word);
+  if (group) return fieldsOf(evaluate(group[1]!, scope), group[2]!, word);
   if (word.startsWith('"')) return JSON.parse(word) as string;
   if (word.startsWith('`')) return word.slice(1, -1);
   if (/^-?\d+(\.\d+)?$/.test(word)) return Number(word);
@@ -176,7 +178,11 @@ function operand(word: string, scope: Scope): unknown {
   if (!path) throw templateError(`function "${word}" not defined`);
   const [, variable, fields = ''] = path;
   if (variable && !(variable in scope.variables)) throw templateError(`undefined variable "${variable}"`);
-  let value = variable ? scope.variables[variable] : scope.dot;
+  return fieldsOf(variable ? scope.variables[variable] : scope.dot, fields, word);
+}
+
+function fieldsOf(start: unknown, fields: string, word: string): unknown {
+  let value = start;
   for (const field of fields.split('.').filter(Boolean)) {
     if (value === null || typeof value !== 'object' || !(field in value))
       throw new Error(`template: :1: executing "" at <${word}>: no field ${JSON.stringify(field)} here`);
@@ -207,7 +213,8 @@ function truthy(value: unknown): boolean {
 
 /** A value as Go's `%v` prints it: `[a b]`, `map[a:b]`, `<no value>`. */
 function goString(value: unknown, top = false): string {
-  if (value === null || value === undefined) return top ? '<no value>' : '<nil>';
+  // What Go's JSON writes as null is most often a list without items.
+  if (value === null || value === undefined) return top ? (value === null ? '[]' : '<no value>') : '<nil>';
   if (Array.isArray(value)) return `[${value.map((item) => goString(item)).join(' ')}]`;
   if (typeof value === 'object')
     return `map[${Object.entries(value)
@@ -215,6 +222,17 @@ function goString(value: unknown, top = false): string {
       .map(([key, item]) => `${key}:${goString(item)}`)
       .join(' ')}]`;
   return String(value);
+}
+
+/** The verbs that people use: `%s`, `%d`, `%v`, `%q`, `%%`, with a width. */
+function printf(format: string, values: unknown[]): string {
+  const left = [...values];
+  return format.replace(/%(-?\d*)([sdvq%])/g, (_whole, width: string, verb: string) => {
+    if (verb === '%') return '%';
+    const value = left.shift();
+    const text = verb === 'q' ? JSON.stringify(goString(value)) : goString(value);
+    return width.startsWith('-') ? text.padEnd(Number(width.slice(1))) : text.padStart(Number(width));
+  });
 }
 
 /** JSON as Go writes it: safe to put into HTML. */
