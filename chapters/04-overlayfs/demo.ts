@@ -39,7 +39,7 @@ import {
 
 await demo('04 overlayfs: what a container is made of', async (d) => {
   const root = mkdtempSync(join(tmpdir(), 'o4-demo-'));
-  d.cleanup(`remove ${root}`, () => rmSync(root, { recursive: true }));
+  d.cleanup(`remove ${root}`, () => rmSync(root, { recursive: true, maxRetries: 5 }));
   const at = (...path: string[]): string => join(root, ...path);
   const read = (...path: string[]): string => readFileSync(at(...path), 'utf8').trim();
 
