@@ -1,9 +1,9 @@
 import { escapeHtml, type Lesson } from './lesson.ts';
 
 /** A whole page around a lesson: the chapters at the side, the neighbours at the end. No request leaves the machine. */
-export function page(lesson: Lesson, all: readonly Lesson[]): string {
+export function page(lesson: Lesson, all: readonly Pick<Lesson, 'slug' | 'title'>[]): string {
   const at = all.findIndex((other) => other.slug === lesson.slug);
-  const link = (other: Lesson | undefined, label: string): string =>
+  const link = (other: Pick<Lesson, 'slug' | 'title'> | undefined, label: string): string =>
     other ? `<a href="${address(other)}"><small>${label}</small>${other.title}</a>` : '<span></span>';
   const chapters = all
     .map((other) => {

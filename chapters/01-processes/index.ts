@@ -1,3 +1,13 @@
+export { NotImplemented } from './not-implemented.ts';
+export {
+  Wrong,
+  CannotCheck,
+  expectSame,
+  expectThat,
+  type Exercise,
+  type WrongAnswer,
+  type Trial,
+} from './exercise.ts';
 export {
   act,
   demo,

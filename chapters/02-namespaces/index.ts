@@ -40,3 +40,10 @@ export {
 } from './mount-options.ts';
 export { mountWithOptions, remountBind, makeReadOnly, type MountRequest } from './mount-with-options.ts';
 export { pivotRoot, enterRoot, chroot, fchdir } from './pivot-root.ts';
+export { withNetworkNamespace, bringUpLoopback, type NetworkTarget } from './netns.ts';
+export { createBridge, removeBridge, linkExists, type BridgeOptions } from './bridge.ts';
+export { connectToBridge, disconnectFromBridge, type Connection } from './veth.ts';
+export { masquerade, removeMasquerade, type Masquerade } from './nat.ts';
+export { listRuleset, type Ruleset, type Chain, type Rule } from './nft.ts';
+export { parseCidr, formatAddress, macForAddress, checkInterfaceName, type Cidr } from './address.ts';
+export { runTool, tryTool, type ToolResult } from './tool.ts';

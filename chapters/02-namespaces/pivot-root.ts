@@ -7,7 +7,7 @@ import { c_chroot, c_fchdir, c_pivot_root } from './syscalls.ts';
  * The system call alone: the root mount of this mount namespace becomes `newRoot`, and the old one is mounted at `putOld`.
  * Source: pivot_root(2).
  * @throws SyscallError EINVAL when `newRoot` is no mount point, `putOld` is not below it, or the propagation of the old root, of the new
- * one or of its parent is shared; EBUSY when `newRoot` is the root already; EPERM
+ * one or of its parent is shared; EBUSY when `newRoot` or `putOld` lies on the mount that is the root now; EPERM
  */
 export function pivotRoot(newRoot: string, putOld: string): void {
   const subject = `${JSON.stringify(newRoot)}, old root to ${JSON.stringify(putOld)}`;

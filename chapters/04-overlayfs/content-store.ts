@@ -168,14 +168,14 @@ export async function openContentStore(dir: string): Promise<ContentStore> {
 }
 
 /**
- * Puts bytes into the store and tells their digest and size. Bytes that are there already are no error.
+ * Puts bytes into the store and tells their digest and size. Bytes that are there already are no error: then `added` is false.
  * @throws StoreError FAILED_PRECONDITION when they are not what `expected` or `size` announce
  */
 export async function writeBlob(
   store: ContentStore,
   data: Uint8Array | AsyncIterable<Uint8Array>,
   options: { ref?: string; expected?: Digest; size?: number; labels?: Labels } = {},
-): Promise<{ digest: Digest; size: number }> {
+): Promise<{ digest: Digest; size: number; added: boolean }> {
   const ref = options.ref ?? `blob-${process.pid}-${process.hrtime.bigint()}`;
   const writer = await store.writer(ref);
   try {
@@ -186,10 +186,11 @@ export async function writeBlob(
     const digest = writer.digest();
     try {
       await writer.commit(options);
+      return { digest, size, added: true };
     } catch (error) {
       if (!isStoreError(error, 'ALREADY_EXISTS')) throw error;
+      return { digest, size, added: false };
     }
-    return { digest, size };
   } catch (error) {
     await writer.close();
     await store.abort(ref).catch(() => undefined); // it may be gone: the first error is the one to tell

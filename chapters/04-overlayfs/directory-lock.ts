@@ -1,4 +1,4 @@
-import { open } from 'node:fs/promises';
+import { closeSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { checked, isErrno } from '../01-processes/index.ts';
 import { StoreError } from './errors.ts';
@@ -12,19 +12,20 @@ const LOCK_NB = 4;
  * lets go of the lock then, also after kill -9. Source: flock(2).
  * @throws StoreError UNAVAILABLE when someone else has it
  */
-export async function lockDirectory(dir: string): Promise<() => Promise<void>> {
+export function lockDirectory(dir: string): () => void {
   const path = join(dir, 'lock');
-  const file = await open(path, 'a', 0o600);
+  const fd = openSync(path, 'a', 0o600);
   try {
-    checked('flock', c_flock(file.fd, LOCK_EX | LOCK_NB), JSON.stringify(path));
+    checked('flock', c_flock(fd, LOCK_EX | LOCK_NB), JSON.stringify(path));
   } catch (error) {
-    await file.close();
-    if (isErrno(error, 'EAGAIN', 'EWOULDBLOCK')) throw new StoreError('UNAVAILABLE', `${dir} is in use by another process`);
+    closeSync(fd);
+    if (isErrno(error, 'EAGAIN', 'EWOULDBLOCK'))
+      throw new StoreError('UNAVAILABLE', `${dir} is in use by another process`);
     throw error;
   }
   let held = true;
-  return async () => {
-    if (held) await file.close();
+  return () => {
+    if (held) closeSync(fd);
     held = false;
   };
 }

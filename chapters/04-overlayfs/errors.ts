@@ -18,7 +18,8 @@ export const notFound = (what: string): StoreError => new StoreError('NOT_FOUND'
 export const alreadyExists = (what: string): StoreError =>
   new StoreError('ALREADY_EXISTS', `${what}: already exists`);
 export const failedPrecondition = (why: string): StoreError => new StoreError('FAILED_PRECONDITION', why);
-export const invalidArgument = (why: string): StoreError => new StoreError('INVALID_ARGUMENT', why);
+export const invalidArgument = (why: string, cause?: unknown): StoreError =>
+  new StoreError('INVALID_ARGUMENT', why, cause === undefined ? {} : { cause });
 export const dataLoss = (why: string, cause?: unknown): StoreError =>
   new StoreError('DATA_LOSS', why, cause === undefined ? {} : { cause });
 

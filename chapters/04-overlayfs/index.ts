@@ -28,6 +28,19 @@ export {
   type Platform,
   type ResolvedImage,
 } from './image.ts';
-export { mountAll, unmountAll, type Mount } from './mounts.ts';
+export { mountAll, unmountAll, openMounts, type Mount } from './mounts.ts';
 export type { SnapshotInfo, SnapshotKind, Snapshotter, Usage } from './snapshotter.ts';
 export { overlayfsSnapshotter } from './overlay-snapshotter.ts';
+export { tarHeader, type TarHeader, type TarType } from './tar-header.ts';
+export { readTar, writeTar, type TarEntry, type TarInput } from './tar.ts';
+export { inDirectory, openDirectory, openInRoot, openParent, pathParts } from './in-root.ts';
+export { getXattr, listXattrs, setXattr } from './xattr.ts';
+export { isOpaque, isWhiteout, makeOpaque, makeWhiteout } from './whiteout.ts';
+export { compressionOf, decompress } from './compression.ts';
+export { applyLayer, type AppliedLayer, type ApplyOptions } from './apply-layer.ts';
+export { changesOf, layersOf, type Change, type LayerStack } from './changes.ts';
+export { diffLayer } from './diff-layer.ts';
+export { findBusybox, isStaticElf, makeBaseImage } from './base-image.ts';
+export { saveArchive, type ArchivedImage } from './save-archive.ts';
+export { loadArchive, type LoadedImage } from './load-archive.ts';
+export { unpackImage } from './unpack.ts';

@@ -1,6 +1,8 @@
-import { dirname } from 'node:path';
+import { mkdtempSync, rmdirSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
 import { isErrno } from '../01-processes/index.ts';
-import { MNT, mount, MS, umount } from './kernel-mount.ts';
+import { MNT, mountWithOptions, openTree, umount } from '../02-namespaces/index.ts';
 import { failedPrecondition } from './errors.ts';
 
 /** What is to be mounted where, as containerd says it: the words of fstab(5), not yet the bits of mount(2). */
@@ -13,38 +15,13 @@ export interface Mount {
   options: string[];
 }
 
-/** What a word of `mount -o` sets or clears. Every other word is the filesystem's own. Source: mount(8). */
-const FLAGS: Record<string, { set?: number; clear?: number }> = {
-  bind: { set: MS.BIND },
-  rbind: { set: MS.BIND | MS.REC },
-  ro: { set: MS.RDONLY },
-  rw: { clear: MS.RDONLY },
-  nosuid: { set: MS.NOSUID },
-  suid: { clear: MS.NOSUID },
-  nodev: { set: MS.NODEV },
-  dev: { clear: MS.NODEV },
-  noexec: { set: MS.NOEXEC },
-  exec: { clear: MS.NOEXEC },
-  sync: { set: MS.SYNCHRONOUS },
-  async: { clear: MS.SYNCHRONOUS },
-  dirsync: { set: MS.DIRSYNC },
-  noatime: { set: MS.NOATIME },
-  atime: { clear: MS.NOATIME },
-  nodiratime: { set: MS.NODIRATIME },
-  diratime: { clear: MS.NODIRATIME },
-  relatime: { set: MS.RELATIME },
-  norelatime: { clear: MS.RELATIME },
-  strictatime: { set: MS.STRICTATIME },
-  nostrictatime: { clear: MS.STRICTATIME },
-  defaults: {},
-};
-
 /** The kernel copies one page of options. */
 const DATA_LIMIT = 4095;
 
 /**
  * Mounts each of `mounts` on the directory `target`, in order, or none: what was mounted is unmounted if a later one fails.
  * Source: mount(2).
+ * @param target an absolute path
  * @throws SyscallError; StoreError FAILED_PRECONDITION when there are more layers than fit one page of options
  */
 export function mountAll(mounts: readonly Mount[], target: string): void {
@@ -75,60 +52,51 @@ export function unmountAll(target: string): void {
   }
 }
 
-function mountOne({ type, source, options }: Mount, target: string): void {
-  const { flags, data } = readOptions(options);
-  const bind = type === 'bind' || type === 'rbind' || (flags & MS.BIND) !== 0;
-  if (!bind) return mountLayers({ source, target, type, flags }, data);
-  mount({ source, target, flags: MS.BIND | (flags & MS.REC) });
-  // The kernel ignores all other flags on the call that binds; a second one, on the new mount, sets them.
-  const rest = flags & ~(MS.BIND | MS.REC);
-  if (rest === 0) return;
+/**
+ * Mounts and gives a handle of the result that hangs nowhere: no path leads there but through the handle, and the kernel takes it
+ * away when that is closed, also by the end of the process. To be closed.
+ * Source: open_tree(2), Linux 5.2.
+ * @throws SyscallError, StoreError as mountAll
+ */
+export function openMounts(mounts: readonly Mount[]): number {
+  const target = mkdtempSync(join(tmpdir(), 'mount-'));
   try {
-    mount({ source, target, flags: MS.REMOUNT | MS.BIND | rest });
-  } catch (error) {
-    umount(target, MNT.DETACH);
-    throw error;
+    mountAll(mounts, target);
+    return openTree(target);
+  } finally {
+    unmountAll(target);
+    rmdirSync(target);
   }
-}
-
-function readOptions(options: readonly string[]): { flags: number; data: string } {
-  let flags = 0;
-  const data: string[] = [];
-  for (const option of options) {
-    const flag = Object.hasOwn(FLAGS, option) ? FLAGS[option]! : undefined;
-    if (!flag) data.push(option);
-    else flags = (flags | (flag.set ?? 0)) & ~(flag.clear ?? 0);
-  }
-  return { flags, data: data.join(',') };
 }
 
 /**
- * Mounts with options that may be longer than the kernel takes, which happens from about fifty layers on: then their paths are
- * given from the directory above all of them, as containerd does too.
+ * One mount, with options that may be longer than the kernel takes, which happens from about fifty layers on: then their paths
+ * are given from the directory above all of them, as containerd does too.
  */
-function mountLayers(
-  call: { source: string; target: string; type: string; flags: number },
-  data: string,
-): void {
-  if (Buffer.byteLength(data) <= DATA_LIMIT) return mount({ ...call, data });
-  const lower = /(?:^|,)lowerdir=([^,]*)/.exec(data)?.[1]?.split(':') ?? [];
-  const common = `${commonDirectory(lower)}/`;
-  const short = data.split(common).join('');
-  if (call.type !== 'overlay' || Buffer.byteLength(short) > DATA_LIMIT)
+function mountOne(mount: Mount, target: string): void {
+  if (mount.type !== 'overlay' || Buffer.byteLength(mount.options.join()) <= DATA_LIMIT)
+    return mountWithOptions({ ...mount, target });
+  const lower = mount.options.find((option) => option.startsWith('lowerdir='))?.slice('lowerdir='.length);
+  const layers = lower?.split(':') ?? [];
+  const common = commonDirectory(layers);
+  const options = mount.options.map((option) => option.replaceAll(common, ''));
+  const length = Buffer.byteLength(options.join());
+  if (length > DATA_LIMIT)
     throw failedPrecondition(
-      `mount on ${JSON.stringify(call.target)}: ${lower.length} layers need ${Buffer.byteLength(short)} bytes of options; the kernel takes ${DATA_LIMIT}`,
+      `mount on ${JSON.stringify(target)}: ${layers.length} layers need ${length} bytes of options; the kernel takes ${DATA_LIMIT}`,
     );
   const before = process.cwd();
   process.chdir(common);
   try {
-    mount({ ...call, data: short });
+    mountWithOptions({ ...mount, options, target });
   } finally {
     process.chdir(before);
   }
 }
 
+/** The directory above all `paths`, with a slash at its end. */
 function commonDirectory(paths: readonly string[]): string {
   let common = dirname(paths[0] ?? '/');
-  while (!paths.every((path) => path.startsWith(`${common}/`))) common = dirname(common);
-  return common;
+  while (common !== '/' && !paths.every((path) => path.startsWith(`${common}/`))) common = dirname(common);
+  return common === '/' ? '/' : `${common}/`;
 }

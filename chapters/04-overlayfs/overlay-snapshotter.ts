@@ -40,7 +40,7 @@ export async function overlayfsSnapshotter(dir: string): Promise<Snapshotter> {
   const root = join(dir, 'snapshots');
   const metadataPath = join(dir, 'metadata.json');
   await mkdir(root, { recursive: true, mode: 0o700 });
-  const unlock = await lockDirectory(dir);
+  const unlock = lockDirectory(dir);
   const serially = serializer();
   let state: Metadata;
   try {
@@ -51,7 +51,7 @@ export async function overlayfsSnapshotter(dir: string): Promise<Snapshotter> {
     };
     await removeUnknown(root, state);
   } catch (error) {
-    await unlock();
+    unlock();
     throw error;
   }
 
@@ -159,7 +159,7 @@ export async function overlayfsSnapshotter(dir: string): Promise<Snapshotter> {
       }),
     usage: async (key) => diskUsage(fsPath(find(key))),
     list: async () => Object.entries(state.snapshots).map(([name, record]) => infoOf(name, record)),
-    close: unlock,
+    close: async () => unlock(),
   };
 }
 

@@ -28,13 +28,3 @@ export const SYS_openat2 = 437;
 export const c_openat2 = declare<
   (number: number, dirfd: number, path: string, how: BigUint64Array, size: number) => number
 >('long syscall(long number, int dirfd, const char *path, const uint64_t *how, size_t size)');
-
-// Mounts: mount(2), umount2(2)
-export const c_mount = declare<
-  (source: string, target: string, type: string, flags: number, data: string) => number
->(
-  'int mount(const char *source, const char *target, const char *type, unsigned long flags, const char *data)',
-);
-export const c_umount2 = declare<(target: string, flags: number) => number>(
-  'int umount2(const char *target, int flags)',
-);

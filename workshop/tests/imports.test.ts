@@ -1,17 +1,12 @@
-import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { importBreaches } from '../imports.ts';
+import { readSources } from '../sources.ts';
 
 const breaches = (files: Record<string, string>): string[] => importBreaches(new Map(Object.entries(files)));
 
 test('every import in the repository keeps to the layers', () => {
-  const files = ['chapters', 'final', 'workshop']
-    .flatMap((part) =>
-      readdirSync(part, { recursive: true, encoding: 'utf8' }).map((file) => join(part, file)),
-    )
-    .filter((file) => file.endsWith('.ts'));
-  const sources = new Map(files.map((file) => [file, readFileSync(file, 'utf8')]));
+  const sources = readSources(join(import.meta.dirname, '../..'));
   expect([...sources.keys()].filter((f) => f.endsWith('/index.ts')).length).toBeGreaterThanOrEqual(7);
   expect(importBreaches(sources)).toEqual([]);
 });

@@ -146,7 +146,7 @@ describe('each namespace has its effect', () => {
     const made = /id: (\d+)/.exec(spawnSync('ipcmk', ['-Q'], { encoding: 'utf8' }).stdout)![1]!;
     try {
       const queues = () => readFileSync('/proc/sysvipc/msg', 'utf8');
-      const has = new RegExp(`^\\s*\\d+\\s+${made}\\s`, 'm');
+      const has = new RegExp(`^\\s*-?\\d+\\s+${made}\\s`, 'm');
       expect(inChild(queues)).toMatch(has);
       const inside = inChild(() => {
         unshare(CLONE.NEWIPC);
@@ -316,6 +316,7 @@ describe('pinning', () => {
       expect(readFileSync('/proc/self/mountinfo', 'utf8')).not.toContain(dir);
       unpinNamespace(file); // nothing there: nothing done
     } finally {
+      unpinNamespace(file);
       remove();
     }
   });

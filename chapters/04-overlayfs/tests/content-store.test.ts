@@ -13,7 +13,12 @@ describe('the content store', () => {
   test('keeps a blob under the digest of its bytes, as an OCI layout does', async () => {
     const dir = scratch();
     const store = await openContentStore(dir);
-    expect(await writeBlob(store, hello, { labels: { a: '1' } })).toEqual({ digest: HELLO, size: 5 });
+    expect(await writeBlob(store, hello, { labels: { a: '1' } })).toEqual({
+      digest: HELLO,
+      size: 5,
+      added: true,
+    });
+    expect(await writeBlob(store, hello)).toMatchObject({ digest: HELLO, added: false });
     expect(readFileSync(join(dir, 'blobs/sha256', HELLO.slice(7)), 'utf8')).toBe('hello');
     expect(await store.info(HELLO)).toMatchObject({ digest: HELLO, size: 5, labels: { a: '1' } });
     expect((await store.list()).map((info) => info.digest)).toEqual([HELLO]);

@@ -1,0 +1,188 @@
+import { posix } from 'node:path';
+import { compressionOf, decompress } from './compression.ts';
+import { writeBlob, type ContentStore } from './content-store.ts';
+import { digestHex, type Digest } from './digest.ts';
+import { invalidArgument } from './errors.ts';
+import { MEDIA_TYPE, resolveImage, type Descriptor, type Index, type Manifest } from './image.ts';
+import type { ImageStore } from './image-store.ts';
+import { pathParts } from './in-root.ts';
+import { normalizeReference } from './reference.ts';
+import { readTar } from './tar.ts';
+
+/** An image that came out of an archive. */
+export interface LoadedImage {
+  /** Full references, put into the image store; none if the archive named none. */
+  names: string[];
+  target: Descriptor;
+  /** Docker's name for the image: the digest of its configuration. */
+  imageId: Digest;
+}
+
+/** A line of manifest.json, Docker's table of contents. */
+interface DockerManifest {
+  Config: string;
+  RepoTags?: string[] | null;
+  Layers: string[];
+}
+
+/** The contents of an archive, its files in the content store. */
+interface Contents {
+  /** Digest and size by path. */
+  files: Map<string, { digest: Digest; size: number }>;
+  /** The tables of contents, by path. */
+  tables: Map<string, Buffer>;
+  /** What this load has put into the store. */
+  added: Set<Digest>;
+}
+
+const TABLES = ['index.json', 'manifest.json', 'oci-layout'];
+const TABLE_LIMIT = 16 * 1024 * 1024;
+
+/**
+ * Takes in what `docker save`, skopeo or `saveArchive` have written: an OCI image layout in a tar, or Docker's older form, either
+ * perhaps compressed with gzip. Names are set when all is there and fits together; if anything does not, nothing is kept.
+ * @throws StoreError INVALID_ARGUMENT (no such archive), FAILED_PRECONDITION (a blob is not what its name says), NOT_FOUND (a
+ * part is missing), DATA_LOSS
+ */
+export async function loadArchive(
+  archive: AsyncIterable<Uint8Array>,
+  { content, images }: { content: ContentStore; images: ImageStore },
+): Promise<LoadedImage[]> {
+  const contents: Contents = { files: new Map(), tables: new Map(), added: new Set() };
+  try {
+    await takeIn(archive, content, contents);
+    const loaded = contents.tables.has('index.json')
+      ? await readLayout(content, contents)
+      : await readDockerSave(content, contents);
+    const used = new Set<Digest>();
+    for (const { target } of loaded)
+      for (const digest of await keepTogether(content, target)) used.add(digest);
+    for (const digest of contents.added) if (!used.has(digest)) await content.delete(digest);
+    for (const { names, target } of loaded) for (const name of names) await images.put(name, target);
+    return loaded;
+  } catch (error) {
+    for (const digest of contents.added) await content.delete(digest).catch(() => undefined);
+    throw error;
+  }
+}
+
+async function takeIn(
+  archive: AsyncIterable<Uint8Array>,
+  content: ContentStore,
+  contents: Contents,
+): Promise<void> {
+  const links: { path: string; to: string }[] = [];
+  const random = `load-${process.pid}-${process.hrtime.bigint()}`;
+  for await (const { header, body } of readTar(decompress(archive))) {
+    const path = pathParts(header.name).join('/');
+    if (header.type === 'link') links.push({ path, to: pathParts(header.linkname).join('/') });
+    if (header.type === 'symlink') links.push({ path, to: posix.join(posix.dirname(path), header.linkname) });
+    if (header.type !== 'file') continue;
+    if (TABLES.includes(path)) {
+      if (header.size > TABLE_LIMIT) throw invalidArgument(`${path} of the archive has ${header.size} bytes`);
+      const chunks: Buffer[] = [];
+      for await (const chunk of body) chunks.push(chunk);
+      contents.tables.set(path, Buffer.concat(chunks));
+      continue;
+    }
+    const hex = /^blobs\/sha256\/([0-9a-f]{64})$/.exec(path)?.[1];
+    const expected = hex === undefined ? {} : { expected: `sha256:${hex}` as const };
+    const ref = `${random} ${path}`;
+    const { added, ...blob } = await writeBlob(content, body, { ref, size: header.size, ...expected });
+    contents.files.set(path, blob);
+    if (added) contents.added.add(blob.digest);
+  }
+  // docker save writes a layer that two images share once, and a link for the second.
+  for (const { path, to } of links) {
+    const file = contents.files.get(to);
+    if (file) contents.files.set(path, file);
+  }
+}
+
+async function readLayout(content: ContentStore, contents: Contents): Promise<LoadedImage[]> {
+  const index = table<Index>(contents, 'index.json');
+  if (!Array.isArray(index.manifests)) throw invalidArgument('index.json of the archive has no manifests');
+  const tags = contents.tables.has('manifest.json') ? table<DockerManifest[]>(contents, 'manifest.json') : [];
+  const loaded = new Map<Digest, LoadedImage>();
+  for (const { annotations, ...target } of index.manifests) {
+    const { manifest } = await resolveImage(content, target);
+    const imageId = manifest.config.digest;
+    const image = loaded.get(target.digest) ?? { names: [], target, imageId };
+    const reference = annotations?.['org.opencontainers.image.ref.name'] ?? '';
+    const name =
+      annotations?.['io.containerd.image.name'] ?? (/[:/]/.test(reference) ? reference : undefined);
+    const repoTags = tags.filter(({ Config }) => Config.includes(digestHex(imageId))).flatMap(tagsOf);
+    const names = name === undefined ? repoTags : [normalizeReference(name)];
+    image.names = [...new Set([...image.names, ...names])];
+    loaded.set(target.digest, image);
+  }
+  return [...loaded.values()];
+}
+
+const tagsOf = ({ RepoTags }: DockerManifest): string[] => (RepoTags ?? []).map(normalizeReference);
+
+async function readDockerSave(content: ContentStore, contents: Contents): Promise<LoadedImage[]> {
+  if (!contents.tables.has('manifest.json'))
+    throw invalidArgument(
+      'no image archive: it has neither index.json (OCI) nor manifest.json (docker save)',
+    );
+  const loaded: LoadedImage[] = [];
+  for (const entry of table<DockerManifest[]>(contents, 'manifest.json')) {
+    const file = (path: string): { digest: Digest; size: number } => {
+      const known = contents.files.get(pathParts(path).join('/'));
+      if (!known)
+        throw invalidArgument(`manifest.json of the archive names ${JSON.stringify(path)}: not in it`);
+      return known;
+    };
+    const layers: Descriptor[] = [];
+    for (const path of entry.Layers) {
+      const { digest, size } = file(path);
+      const zipped = (await startOf(content, digest)) === 'gzip';
+      layers.push({ mediaType: zipped ? MEDIA_TYPE.layerGzip : MEDIA_TYPE.layer, digest, size });
+    }
+    // The archive has no manifest in the specification's sense: this is the one it would have.
+    const config: Descriptor = { mediaType: MEDIA_TYPE.config, ...file(entry.Config) };
+    const manifest: Manifest = { schemaVersion: 2, mediaType: MEDIA_TYPE.manifest, config, layers };
+    const { added, ...blob } = await writeBlob(content, Buffer.from(JSON.stringify(manifest)));
+    if (added) contents.added.add(blob.digest);
+    const target: Descriptor = { mediaType: MEDIA_TYPE.manifest, ...blob };
+    await resolveImage(content, target);
+    loaded.push({ names: tagsOf(entry), target, imageId: config.digest });
+  }
+  return loaded;
+}
+
+async function startOf(content: ContentStore, digest: Digest): Promise<string | undefined> {
+  for await (const chunk of content.read(digest, { size: 6 })) return compressionOf(chunk);
+  return undefined;
+}
+
+function table<T>(contents: Contents, path: string): T {
+  try {
+    return JSON.parse(contents.tables.get(path)!.toString()) as T;
+  } catch (error) {
+    throw invalidArgument(`${path} of the archive is not JSON`, error);
+  }
+}
+
+/**
+ * Checks that every part of an image is there, and labels its manifest with what it points to, as containerd does: garbage collection
+ * follows these labels. Returns the digests of all parts.
+ * @throws StoreError NOT_FOUND
+ */
+async function keepTogether(content: ContentStore, target: Descriptor): Promise<Digest[]> {
+  const { descriptor, manifest } = await resolveImage(content, target);
+  const labels: Record<string, string> = { 'containerd.io/gc.ref.content.config': manifest.config.digest };
+  for (const [i, { digest }] of manifest.layers.entries()) {
+    await content.info(digest);
+    labels[`containerd.io/gc.ref.content.l.${i}`] = digest;
+  }
+  const fieldpaths = Object.keys(labels).map((name) => `labels.${name}`);
+  await content.update(descriptor.digest, labels, fieldpaths);
+  if (descriptor.digest !== target.digest)
+    await content.update(target.digest, { 'containerd.io/gc.ref.content.m.0': descriptor.digest }, [
+      'labels.containerd.io/gc.ref.content.m.0',
+    ]);
+  const parts = [...manifest.layers, manifest.config, descriptor, target].map(({ digest }) => digest);
+  return [...new Set(parts)];
+}

@@ -1,0 +1,197 @@
+import { invalidArgument } from './errors.ts';
+import {
+  BLOCK,
+  decodeHeader,
+  decodeText,
+  encodeHeader,
+  padding,
+  parseTime,
+  TAR_TYPES,
+  type RawHeader,
+  type TarHeader,
+} from './tar-header.ts';
+
+/** An entry of a tar that is being read. The body is read before the next entry is asked for, or skipped. */
+export interface TarEntry {
+  header: TarHeader;
+  body: AsyncIterable<Buffer>;
+}
+
+/** The largest extended header accepted, in bytes. */
+const HEADER_LIMIT = 1024 * 1024;
+
+/**
+ * Reads a tar (ustar, pax, GNU) entry by entry, to its very last byte. Own code, and not the tar-stream package, for three things
+ * that layers need: extended attributes are bytes, mode 0 is a mode, and sparse files are refused where they would be read wrong.
+ * Source: POSIX pax(1); GNU tar manual, "Basic Tar Format".
+ * @throws StoreError INVALID_ARGUMENT when it is no tar, is cut off (its end mark is missing), or holds what cannot be unpacked exactly
+ */
+export async function* readTar(source: AsyncIterable<Uint8Array>): AsyncGenerator<TarEntry> {
+  const bytes = byteReader(source);
+  let global = new Map<string, Buffer>();
+  let local = new Map<string, Buffer>();
+  try {
+    for (;;) {
+      const block = await bytes.exactly(BLOCK);
+      if (block.every((byte) => byte === 0)) break;
+      const raw = decodeHeader(block);
+      const extension = EXTENSIONS[raw.typeflag];
+      if (extension) {
+        if (raw.size > HEADER_LIMIT)
+          throw invalidArgument(`a tar header of ${raw.size} bytes is larger than ${HEADER_LIMIT}`);
+        const data = await bytes.exactly(raw.size + padding(raw.size));
+        const records = extension(data.subarray(0, raw.size));
+        if (raw.typeflag === 'g') global = new Map([...global, ...records]);
+        else local = new Map([...local, ...records]);
+        continue;
+      }
+      const header = withExtensions(raw, new Map([...global, ...local]));
+      local = new Map();
+      const body = bytes.pieces(header.size);
+      yield { header, body };
+      for await (const _ of body); // what the reader left
+      await bytes.exactly(padding(header.size));
+    }
+    await bytes.drain();
+  } finally {
+    await bytes.close();
+  }
+}
+
+/** Headers that say something about the next one. */
+const EXTENSIONS: Record<string, (data: Buffer) => Map<string, Buffer>> = {
+  x: parsePax,
+  g: parsePax,
+  L: (data) => new Map([['path', untilNul(data)]]),
+  K: (data) => new Map([['linkpath', untilNul(data)]]),
+};
+
+const untilNul = (data: Buffer): Buffer => data.subarray(0, data.includes(0) ? data.indexOf(0) : data.length);
+
+function parsePax(data: Buffer): Map<string, Buffer> {
+  const records = new Map<string, Buffer>();
+  for (let at = 0; at < data.length;) {
+    const space = data.indexOf(' ', at);
+    const length = Number(data.toString('latin1', at, space));
+    const equals = data.indexOf('=', space);
+    if (space === -1 || !(length > 0) || at + length > data.length || equals === -1 || equals > at + length)
+      throw invalidArgument('a pax header of the tar is damaged');
+    records.set(data.toString('utf8', space + 1, equals), data.subarray(equals + 1, at + length - 1));
+    at += length;
+  }
+  return records;
+}
+
+function withExtensions(raw: RawHeader, records: Map<string, Buffer>): TarHeader {
+  const { typeflag, ...fields } = raw;
+  const text = (key: string): string | undefined => {
+    const value = records.get(key);
+    return value?.length ? decodeText(value) : undefined;
+  };
+  const number = (key: string): number | undefined => {
+    const value = text(key);
+    if (value !== undefined && !/^\d{1,15}$/.test(value))
+      throw invalidArgument(`${key}=${value} in a pax header is no number`);
+    return value === undefined ? undefined : Number(value);
+  };
+  const name = text('path') ?? raw.name;
+  const sparse = typeflag === 'S' || [...records.keys()].some((key) => key.startsWith('GNU.sparse.'));
+  if (sparse)
+    throw invalidArgument(`${JSON.stringify(name)} is a sparse file: make the tar without --sparse`);
+  // Tars from before 1988 know no directories, but names that end in a slash.
+  const flag = typeflag === '0' && name.endsWith('/') ? '5' : typeflag;
+  const type = TAR_TYPES[flag as keyof typeof TAR_TYPES];
+  if (!type)
+    throw invalidArgument(`${JSON.stringify(name)} has the unknown tar type ${JSON.stringify(flag)}`);
+  const mtime = text('mtime');
+  const header: TarHeader = {
+    ...fields,
+    type,
+    name,
+    linkname: text('linkpath') ?? raw.linkname,
+    size: type === 'file' ? (number('size') ?? raw.size) : 0,
+    uid: number('uid') ?? raw.uid,
+    gid: number('gid') ?? raw.gid,
+    mtime: mtime === undefined ? raw.mtime : parseTime(mtime),
+  };
+  if (header.size < 0) throw invalidArgument(`${JSON.stringify(name)} has the size ${header.size}`);
+  for (const [key, value] of records)
+    if (key.startsWith('SCHILY.xattr.')) header.xattrs.set(key.slice('SCHILY.xattr.'.length), value);
+  return header;
+}
+
+/** Gives a stream of chunks in the pieces that are asked for. */
+function byteReader(source: AsyncIterable<Uint8Array>) {
+  const chunks = source[Symbol.asyncIterator]();
+  let rest: Buffer = Buffer.alloc(0);
+  const cut = (): Error => invalidArgument('the tar is cut off');
+
+  async function more(): Promise<boolean> {
+    const { done, value } = await chunks.next();
+    if (done) return false;
+    const chunk = Buffer.from(value.buffer, value.byteOffset, value.byteLength);
+    rest = rest.length === 0 ? chunk : Buffer.concat([rest, chunk]);
+    return true;
+  }
+
+  return {
+    /** The next `size` bytes together. */
+    async exactly(size: number): Promise<Buffer> {
+      while (rest.length < size) if (!(await more())) throw cut();
+      const taken = rest.subarray(0, size);
+      rest = rest.subarray(size);
+      return taken;
+    },
+    /** The next `size` bytes as they come. Can be read twice: the second time goes on where the first stopped. */
+    pieces(size: number): AsyncIterable<Buffer> {
+      let left = size;
+      async function* pieces(): AsyncGenerator<Buffer> {
+        while (left > 0) {
+          if (rest.length === 0 && !(await more())) throw cut();
+          const piece = rest.subarray(0, left);
+          rest = rest.subarray(piece.length);
+          left -= piece.length;
+          yield piece;
+        }
+      }
+      return { [Symbol.asyncIterator]: pieces };
+    },
+    async drain(): Promise<void> {
+      do rest = Buffer.alloc(0);
+      while (await more());
+    },
+    /** Tells the source that no more is wanted, so that it can let go of its file. */
+    async close(): Promise<void> {
+      await chunks.return?.();
+    },
+  };
+}
+
+/** What is to be written: a header and, for a file, its bytes. */
+export interface TarInput {
+  header: TarHeader;
+  body?: AsyncIterable<Uint8Array> | Uint8Array;
+}
+
+/**
+ * Writes a tar: the same bytes for the same entries, always.
+ * @throws StoreError INVALID_ARGUMENT when a body is not as long as its header says
+ */
+export async function* writeTar(
+  entries: AsyncIterable<TarInput> | Iterable<TarInput>,
+): AsyncGenerator<Buffer> {
+  for await (const { header, body = Buffer.alloc(0) } of entries) {
+    yield encodeHeader(header);
+    let written = 0;
+    for await (const chunk of body instanceof Uint8Array ? [body] : body) {
+      written += chunk.length;
+      if (chunk.length > 0) yield Buffer.from(chunk);
+    }
+    if (written !== header.size)
+      throw invalidArgument(
+        `${JSON.stringify(header.name)}: ${written} bytes, announced were ${header.size}`,
+      );
+    yield Buffer.alloc(padding(header.size));
+  }
+  yield Buffer.alloc(2 * BLOCK);
+}

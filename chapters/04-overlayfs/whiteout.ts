@@ -1,0 +1,40 @@
+import { lstatSync, type Stats } from 'node:fs';
+import { checked } from '../01-processes/index.ts';
+import { c_mknod } from './syscalls.ts';
+import { getXattr, setXattr } from './xattr.ts';
+
+/*
+ * How a layer says that something below it is gone. overlayfs writes a character device 0/0 in the place of a deleted file, and
+ * an extended attribute on a directory of which nothing below is to be seen. A tar cannot count on root's rights where it is
+ * unpacked, so there both are files with names: `.wh.NAME` beside, `.wh..wh..opq` inside.
+ * Sources: Documentation/filesystems/overlayfs.rst, "whiteouts and opaque directories"; OCI image-spec, layer.md, "Whiteouts".
+ */
+
+export const WHITEOUT_PREFIX = '.wh.';
+export const OPAQUE_NAME = '.wh..wh..opq';
+/** AUFS, the first of Docker's storages, kept its own files under this prefix: never a layer's content. */
+export const AUFS_PREFIX = '.wh..wh.';
+export const OPAQUE_XATTR = 'trusted.overlay.opaque';
+
+const S_IFCHR = 0o020000;
+
+/** Whether this is overlayfs' mark of a deletion: a character device with the number 0/0. */
+export const isWhiteout = (stat: Stats): boolean => stat.isCharacterDevice() && stat.rdev === 0;
+
+/** Whether nothing of the directories below `path` shows through. */
+export const isOpaque = (path: string): boolean => getXattr(path, OPAQUE_XATTR)?.toString() === 'y';
+
+/** Puts a whiteout where nothing is. mknod(2). @throws SyscallError EEXIST; EPERM without CAP_MKNOD (since Linux 5.8 not even needed) */
+export function makeWhiteout(path: string): void {
+  checked('mknod', c_mknod(path, S_IFCHR, 0), JSON.stringify(path));
+}
+
+/** Makes a directory opaque. @throws SyscallError EPERM without CAP_SYS_ADMIN */
+export function makeOpaque(path: string): void {
+  setXattr(path, OPAQUE_XATTR, Buffer.from('y'));
+}
+
+/** `lstat`, or `undefined` if nothing is there. */
+export function lstatIfAny(path: string): Stats | undefined {
+  return lstatSync(path, { throwIfNoEntry: false });
+}

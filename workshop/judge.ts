@@ -1,0 +1,99 @@
+import { mkdtempSync, rmSync, writeSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import type { CannotCheck, NotImplemented, Wrong } from '../chapters/01-processes/index.ts';
+import { type Exercise, type Trial } from '../chapters/01-processes/index.ts';
+
+// Judges one gap of one tree: `judge.ts TREE CHAPTER GAP SEED`. The verdict is written as JSON to descriptor 3, so that nothing
+// that the learner's code prints can be taken for it. Started by check.ts, single-threaded, in namespaces of its own.
+
+/** What a check found. */
+export type Verdict =
+  | { verdict: 'passed' }
+  | { verdict: 'wrong'; expected: string; observed: string; cause: string }
+  | { verdict: 'not started'; gap: string }
+  | { verdict: 'error'; message: string; where?: string }
+  | { verdict: 'cannot check'; why: string; remedy: string };
+
+if (process.argv[1] === import.meta.filename) {
+  const [tree = '', chapter = '', gap = '', seed = ''] = process.argv.slice(2);
+  const verdict = await judge(resolve(tree), chapter, gap, Number(seed));
+  writeSync(3, JSON.stringify(verdict));
+  process.exit(0);
+}
+
+async function judge(tree: string, chapter: string, gap: string, seed: number): Promise<Verdict> {
+  const { trial, cleanUp } = trialOf(seed);
+  try {
+    const file = join(tree, 'chapters', chapter, 'exercises.ts');
+    const { exercises } = (await import(pathToFileURL(file).href)) as { exercises: readonly Exercise[] };
+    const exercise = exercises.find((one) => one.gap === gap);
+    if (!exercise)
+      return { verdict: 'cannot check', why: `${file} has no exercise ${gap}`, remedy: 'npm run begin' };
+    await exercise.check(trial);
+    return { verdict: 'passed' };
+  } catch (error) {
+    return verdictOf(error, tree);
+  } finally {
+    await cleanUp();
+  }
+}
+
+/** By name and not by class: the tree that is judged has classes of its own. */
+function verdictOf(error: unknown, tree: string): Verdict {
+  for (let at = error; at instanceof Error; at = at.cause) {
+    if (at.name === 'NotImplemented') return { verdict: 'not started', gap: (at as NotImplemented).gap };
+    if (at.name === 'Wrong') {
+      const { expected, observed, likelyCause } = at as Wrong;
+      return { verdict: 'wrong', expected, observed, cause: likelyCause };
+    }
+    if (at.name === 'CannotCheck')
+      return { verdict: 'cannot check', why: at.message, remedy: (at as CannotCheck).remedy };
+  }
+  const message = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+  const stack = error instanceof Error ? (error.stack ?? '') : '';
+  const line = stack.split('\n').find((text) => text.includes(tree) && !text.includes('exercises.ts'));
+  const place = /((?:\/|file:)[^\s()]+\.ts:\d+)/
+    .exec(line ?? '')?.[1]
+    ?.replace('file://', '')
+    .replace(`${tree}/`, '');
+  return { verdict: 'error', message, ...(place && { where: place }) };
+}
+
+function trialOf(seed: number): { trial: Trial; cleanUp(): Promise<void> } {
+  const undo: (() => void | Promise<void>)[] = [];
+  const random = generator(seed);
+  const number = (least: number, most: number): number => least + Math.floor(random() * (most - least + 1));
+  const trial: Trial = {
+    number,
+    word: () => Array.from({ length: 8 }, () => String.fromCharCode(97 + number(0, 25))).join(''),
+    folder: () => {
+      const folder = mkdtempSync(join(tmpdir(), 'check-'));
+      undo.push(() => rmSync(folder, { recursive: true, force: true }));
+      return folder;
+    },
+    cleanup: (action) => void undo.push(action),
+  };
+  const cleanUp = async (): Promise<void> => {
+    for (let action; (action = undo.pop());) {
+      try {
+        await action();
+      } catch {
+        // What the learner's code left in a strange state goes with the namespaces of this process.
+      }
+    }
+  };
+  return { trial, cleanUp };
+}
+
+/** mulberry32: small, and the same numbers for the same seed everywhere. */
+function generator(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let t = Math.imul(state ^ (state >>> 15), state | 1);
+    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
+    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
