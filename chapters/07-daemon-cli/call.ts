@@ -158,10 +158,7 @@ export function filters(query: URLSearchParams, allowed: readonly string[]): Map
   }
   for (const [name, values] of Object.entries(parsed)) {
     if (!allowed.includes(name)) throw badParameter(`invalid filter '${name}'`);
-    result.set(
-      name,
-      Array.isArray(values) ? values : Object.keys(values).filter((value) => values[value]),
-    );
+    result.set(name, Array.isArray(values) ? values : Object.keys(values).filter((value) => values[value]));
   }
   return result;
 }

@@ -27,11 +27,7 @@ export function mergeConfig(
   const given = (list: string[] | null | undefined): list is string[] => list != null && list.length > 0;
   // `--entrypoint ""` sends [""]: forget the image's entrypoint, and its command with it.
   const reset = body.Entrypoint?.length === 1 && body.Entrypoint[0] === '';
-  const entrypoint = given(body.Entrypoint)
-    ? reset
-      ? null
-      : body.Entrypoint
-    : (image.Entrypoint ?? null);
+  const entrypoint = given(body.Entrypoint) ? (reset ? null : body.Entrypoint) : (image.Entrypoint ?? null);
   const cmd = given(body.Cmd) ? body.Cmd : given(body.Entrypoint) ? null : (image.Cmd ?? null);
   const config: ContainerConfig = {
     Hostname: body.Hostname || id.slice(0, 12),
@@ -93,8 +89,7 @@ export function completeHostConfig(body: Partial<HostConfig>, defaultRuntime: st
   const host: HostConfig = {
     ...body,
     Binds: body.Binds ?? null,
-    NetworkMode:
-      !body.NetworkMode || body.NetworkMode === 'default' ? 'bridge' : body.NetworkMode,
+    NetworkMode: !body.NetworkMode || body.NetworkMode === 'default' ? 'bridge' : body.NetworkMode,
     RestartPolicy: {
       Name: body.RestartPolicy?.Name || 'no',
       MaximumRetryCount: body.RestartPolicy?.MaximumRetryCount ?? 0,
@@ -153,9 +148,7 @@ export function checkLimits(host: HostConfig): void {
   if (host.MemoryReservation !== 0 && host.MemoryReservation < LEAST_MEMORY)
     throw badParameter('Minimum memory reservation allowed is 6MB');
   if (host.Memory !== 0 && host.MemoryReservation > host.Memory)
-    throw badParameter(
-      'Minimum memory limit can not be less than memory reservation limit, see usage',
-    );
+    throw badParameter('Minimum memory limit can not be less than memory reservation limit, see usage');
   const processors = availableParallelism();
   if (host.NanoCpus < 0 || host.NanoCpus > processors * 1e9)
     throw badParameter(
@@ -164,13 +157,13 @@ export function checkLimits(host: HostConfig): void {
   if (host.NanoCpus > 0 && (host.CpuPeriod > 0 || host.CpuQuota > 0))
     throw badParameter('Conflicting options: Nano CPUs and CPU Period or Quota cannot both be set');
   if (host.CpuPeriod !== 0 && (host.CpuPeriod < 1000 || host.CpuPeriod > 1_000_000))
-    throw badParameter('CPU cfs period can not be less than 1ms (i.e. 1000) or larger than 1s (i.e. 1000000)');
+    throw badParameter(
+      'CPU cfs period can not be less than 1ms (i.e. 1000) or larger than 1s (i.e. 1000000)',
+    );
   if (host.CpuQuota > 0 && host.CpuQuota < 1000)
     throw badParameter('CPU cfs quota can not be less than 1ms (i.e. 1000)');
   if (host.OomScoreAdj < -1000 || host.OomScoreAdj > 1000)
-    throw badParameter(
-      `Invalid value ${host.OomScoreAdj}, range for oom score adj is [-1000, 1000]`,
-    );
+    throw badParameter(`Invalid value ${host.OomScoreAdj}, range for oom score adj is [-1000, 1000]`);
 }
 
 function checkModes(host: HostConfig): void {
@@ -185,8 +178,7 @@ function checkModes(host: HostConfig): void {
     throw notImplemented(
       `network ${host.NetworkMode} not found: this engine has bridge, host, none and container:ID`,
     );
-  if (!/^(|host|container:.+)$/.test(host.PidMode))
-    throw badParameter(`invalid PID mode: ${host.PidMode}`);
+  if (!/^(|host|container:.+)$/.test(host.PidMode)) throw badParameter(`invalid PID mode: ${host.PidMode}`);
   if (!/^(none|private|shareable|host|container:.+)$/.test(host.IpcMode))
     throw badParameter(`invalid IPC mode: ${host.IpcMode}`);
   if (!/^(|host)$/.test(host.UTSMode)) throw badParameter(`invalid UTS mode: ${host.UTSMode}`);

@@ -54,9 +54,7 @@ export async function openContainerStore(dir: string): Promise<ContainerStore> {
   };
   const checkName = (name: string): void => {
     if (!/^[a-zA-Z0-9][a-zA-Z0-9_.-]+$/.test(name))
-      throw badParameter(
-        `Invalid container name (${name}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed`,
-      );
+      throw badParameter(`Invalid container name (${name}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed`);
     const owner = [...records.values()].find((record) => record.name === name);
     if (owner)
       throw conflict(

@@ -32,17 +32,14 @@ export function router(table: readonly Route[]): (method: string, path: string) 
     for (const route of routes) {
       if (route.method !== method) continue;
       const groups = route.regex.exec(rest ?? path)?.groups;
-      if (groups)
-        return { handler: route.handler, params: decode(groups), version: asked ?? API_VERSION };
+      if (groups) return { handler: route.handler, params: decode(groups), version: asked ?? API_VERSION };
     }
     throw notFound('page not found');
   };
 }
 
 function compile(pattern: string): RegExp {
-  const source = pattern
-    .replace(/\{(\w+)\.\.\.\}/g, '(?<$1>.+)')
-    .replace(/\{(\w+)\}/g, '(?<$1>[^/]+)');
+  const source = pattern.replace(/\{(\w+)\.\.\.\}/g, '(?<$1>.+)').replace(/\{(\w+)\}/g, '(?<$1>[^/]+)');
   // The empty group makes `groups` an object where the pattern has no hole.
   return new RegExp(`^${source}(?<_>)/?$`);
 }
@@ -58,9 +55,7 @@ function decode(groups: Record<string, string>): Record<string, string> {
 function checkVersion(asked: string | undefined): void {
   if (asked === undefined) return;
   if (compareVersions(asked, API_VERSION) > 0)
-    throw badParameter(
-      `client version ${asked} is too new. Maximum supported API version is ${API_VERSION}`,
-    );
+    throw badParameter(`client version ${asked} is too new. Maximum supported API version is ${API_VERSION}`);
   if (compareVersions(asked, OLDEST_API_VERSION) < 0)
     throw badParameter(
       `client version ${asked} is too old. Minimum supported API version is ${OLDEST_API_VERSION}, please upgrade your client to a newer version`,
