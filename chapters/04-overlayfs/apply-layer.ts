@@ -140,6 +140,9 @@ function openLinkTarget(root: number, linkname: string): { link: string; close: 
 }
 
 function applyWhiteout(target: Target, parts: string[], name: string): void {
+  const gone = name.slice(WHITEOUT_PREFIX.length);
+  if (gone === '' || gone === '.' || gone === '..')
+    throw invalidArgument('a whiteout of the directory itself, or of the one above: refused');
   const overlay = target.whiteouts === 'overlay';
   const parent = openParent(target.root, parts, overlay);
   if (parent === undefined) return; // nothing there to be deleted
@@ -149,9 +152,6 @@ function applyWhiteout(target: Target, parts: string[], name: string): void {
       else removeOthers(parent, target.placed);
       return;
     }
-    const gone = name.slice(WHITEOUT_PREFIX.length);
-    if (gone === '' || gone === '.' || gone === '..')
-      throw invalidArgument('a whiteout of the directory itself, or of the one above: refused');
     rmSync(inDirectory(parent, gone), { recursive: true, force: true });
     if (overlay) makeWhiteout(inDirectory(parent, gone));
   } finally {

@@ -21,7 +21,7 @@ export interface EventBus {
   subscribe(filters: readonly string[], signal: AbortSignal): AsyncIterable<Envelope>;
 }
 
-//#gap 06.4 eventBus
+//#gap 06.6 eventBus
 export function createEventBus({ grace = 10_000 }: { /** milliseconds */ grace?: number } = {}): EventBus {
   const subscribers = new Set<(envelope: Envelope) => void>();
   let first: Envelope[] | undefined = [];

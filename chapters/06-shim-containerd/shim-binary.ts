@@ -49,7 +49,7 @@ export function findShim(runtime: string, beside: string): string {
   return found;
 }
 
-//#gap 06.5 startShimProgram
+//#gap 06.7 startShimProgram
 /**
  * Calls the shim's `start` in the bundle and returns the address of the shim that it leaves behind.
  * @param options for the shim, on its standard input

@@ -86,7 +86,7 @@ export function createSupervisor(
     });
   }
 
-  //#gap 06.6 cleanUpAfterDeadShim
+  //#gap 06.8 cleanUpAfterDeadShim
   /** A shim died: ends what it left, tells everyone, and removes the bundle. Never throws. */
   async function cleanUpAfter(bundle: TaskBundle, task?: SupervisedTask): Promise<void> {
     const { namespace, id } = bundle;
@@ -148,7 +148,7 @@ export function createSupervisor(
     return exit;
   }
 
-  //#gap 06.7 recoverTask
+  //#gap 06.9 recoverTask
   /** Finds one shim again. A container that ended while nobody listened is told of now. */
   async function recover(bundle: TaskBundle): Promise<void> {
     const { namespace, id } = bundle;

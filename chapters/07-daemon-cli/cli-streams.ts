@@ -106,11 +106,12 @@ const RESIZE_TRIES = 10;
 /**
  * Makes a container's terminal as large as this one, now and each time that this one changes (SIGWINCH). Returns what stops it.
  * @param path the container or exec: `/containers/ID`, `/exec/ID`
+ * @param redraw a program runs there already: make it paint its screen, by a size that is wrong for a moment
  */
-export function followSize(api: ApiClient, path: string): () => void {
-  const resize = async (): Promise<void> => {
+export function followSize(api: ApiClient, path: string, redraw = false): () => void {
+  const resize = async (by = 0): Promise<void> => {
     const size = windowSize(process.stdout);
-    if (size) await api.json('POST', `${path}/resize`, { query: { h: size.rows, w: size.cols } });
+    if (size) await api.json('POST', `${path}/resize`, { query: { h: size.rows + by, w: size.cols + by } });
   };
   const onChange = (): void => void resize().catch(() => {});
   process.stdout.on('resize', onChange);
@@ -118,6 +119,7 @@ export function followSize(api: ApiClient, path: string): () => void {
     // The container's terminal may not be there yet.
     for (let i = 0; i < RESIZE_TRIES; i += 1) {
       try {
+        if (redraw) await resize(1);
         return await resize();
       } catch {
         await new Promise((resolve) => setTimeout(resolve, 10 * (i + 1)));

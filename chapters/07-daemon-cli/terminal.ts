@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import type { ReadStream } from 'node:tty';
 
 export interface WindowSize {
@@ -22,7 +23,7 @@ export function windowSize(stream: {
  * ends (but for SIGKILL): a terminal left raw shows nothing of what is typed.
  * Source: termios(3), "Raw mode".
  */
-export function rawMode(terminal: ReadStream): () => void {
+export function rawMode(terminal: ReadStream & { fd?: number }): () => void {
   const wasRaw = terminal.isRaw;
   const restore = (): void => {
     process.off('exit', restore);
@@ -30,6 +31,9 @@ export function rawMode(terminal: ReadStream): () => void {
   };
   process.on('exit', restore);
   terminal.setRawMode(true);
+  // Node's raw mode still makes CR LF of each LF that is written. The container's terminal has done so already, and an editor
+  // in it means LF alone. There is no call for this in Node; setRawMode(false) gives everything back.
+  spawnSync('stty', ['-opost'], { stdio: [terminal.fd, 'ignore', 'ignore'] });
   return restore;
 }
 //#endregion
