@@ -1,13 +1,13 @@
 /**
  * A named part of a source file: from `//#region NAME` to `//#endregion`, or from `//#gap ID NAME` to `//#end`, found by the
- * region's name or the gap's id. The common indentation is taken away; markers of other parts inside are left out.
+ * region's name, the gap's id or its name. The common indentation is taken away; markers of other parts inside are left out.
  * @throws Error when there is no such part, or it never ends
  */
 export function region(source: string, name: string, file: string): string {
   const lines = source.split('\n');
   const start = lines.findIndex((line) => {
-    const marker = /^\s*\/\/#(?:region (.+)|gap (\S+).*)$/.exec(line);
-    return marker?.[1]?.trim() === name || marker?.[2] === name;
+    const marker = /^\s*\/\/#(?:region (.+)|gap (\S+) (.+))$/.exec(line);
+    return [marker?.[1], marker?.[2], marker?.[3]].some((given) => given?.trim() === name);
   });
   if (start < 0) throw new Error(`${file} has no region "${name}"`);
   const end = /#gap/.test(lines[start]!) ? /^\s*\/\/#end\s*$/ : /^\s*\/\/#endregion/;

@@ -45,7 +45,8 @@ export async function makeExecutable({
           })),
       },
     ],
-    banner: { js: `#!${process.execPath}${singleThreaded ? ' --single-threaded' : ''}` },
+    // `--` ends Node's own flags: without it Node takes the program's `--env-file` for itself.
+    banner: { js: `#!${process.execPath} ${singleThreaded ? '--single-threaded' : '--'}` },
     logLevel: 'silent',
     legalComments: 'none',
   });

@@ -35,14 +35,14 @@ const MADV_DOFORK = 11;
 export function fork(child: () => number | void): number {
   if (!isSingleThreaded())
     throw new Error('fork: this process has helper threads: start it as `node --single-threaded`');
-  //#region fork
+  //#gap 01.2 fork
   // V8 marks its heap "not for children". Without this the child has no heap and dies at once (SIGSEGV).
   // The answer is to be ignored: there are always holes in the range.
   c_madvise(0, EVERY_ADDRESS, MADV_DOFORK);
   const pid = checked('fork', c_fork());
   if (pid > 0) return pid;
   return c_exit(runChild(child));
-  //#endregion
+  //#end
 }
 
 /** Whether V8 runs without helper threads, as fork needs it. */

@@ -40,7 +40,7 @@ const MAX_ID = 2 ** 32 - 2;
 export function writeIdMaps(pid: number, maps: IdMaps): void {
   checkRanges('uid', maps.uid);
   checkRanges('gid', maps.gid);
-  //#gap 02.4 writeIdMaps
+  //#gap 02.2 writeIdMaps
   writeProc(pid, 'uid_map', formatRanges(maps.uid));
   // Before gid_map: afterwards it can no longer be denied.
   if (maps.setgroups !== undefined) writeProc(pid, 'setgroups', maps.setgroups);

@@ -1,5 +1,4 @@
-import { readFileSync } from 'node:fs';
-import { isErrno } from '../01-processes/index.ts';
+import { isErrno, readMountinfo } from '../01-processes/index.ts';
 import { parseMountOptions } from './mount-options.ts';
 import { mount, mountSetattr, MOUNT_ATTR, MS, umount, MNT } from './mount.ts';
 
@@ -78,16 +77,10 @@ function withoutClashes(kept: number, flags: number): number {
   return flags & ATIME ? kept & ~ATIME : kept;
 }
 
-/** The flags of the mount at `target` (the topmost there), as mountinfo has them. proc_pid_mountinfo(5). */
+/** The flags of the mount at `target` (the topmost there). */
 function currentFlags(target: string): number {
-  const lines = readFileSync('/proc/self/mountinfo', 'utf8').trim().split('\n');
-  const ofTarget = lines.filter((line) => unescape(line.split(' ')[4]!) === target).at(-1);
-  return ofTarget ? parseMountOptions(ofTarget.split(' ')[5]!.split(',')).flags : 0;
-}
-
-/** mountinfo writes space, tab, newline and backslash as three octal digits. */
-function unescape(path: string): string {
-  return path.replace(/\\([0-7]{3})/g, (_, digits: string) => String.fromCharCode(parseInt(digits, 8)));
+  const there = readMountinfo()?.findLast(({ mountPoint }) => mountPoint === target);
+  return parseMountOptions(there?.options ?? []).flags;
 }
 
 /** Makes a mount read-only with all that is mounted below it. @throws SyscallError ENOSYS before Linux 5.12 */

@@ -1,5 +1,5 @@
 import { closeSync, openSync, readdirSync, readlinkSync } from 'node:fs';
-import { checked, isErrno } from '../01-processes/index.ts';
+import { checked, isErrno, listPids } from '../01-processes/index.ts';
 import { c_setns, c_unshare } from './syscalls.ts';
 
 /** What clone(2), unshare(2) and setns(2) are told by bits. Source: namespaces(7), clone(2). */
@@ -89,7 +89,7 @@ export const namespacePath = (pid: number | 'self', kind: NamespaceKind): string
  * @throws SyscallError as setns; ENOENT when a path is not there. Joined so far stays joined: use it in a child.
  */
 export function joinNamespaces(paths: Partial<Record<NamespaceKind, string>>): void {
-  //#gap 02.2 joinNamespaces
+  //#gap 02.1 joinNamespaces
   const fds = new Map<NamespaceKind, number>();
   try {
     for (const kind of kinds) {
@@ -116,20 +116,22 @@ export interface NamespaceEntry {
   pids: number[];
 }
 
-/** Every namespace that a process of this /proc is in, as `lsns` lists them. Processes that end meanwhile are left out. */
+/**
+ * Every namespace that a process of this /proc is in, as `lsns` lists them. Left out are processes that end meanwhile, and those that
+ * are not ours to look at (root too meets them: processes with a capability that it lacks).
+ */
 export function listNamespaces(): NamespaceEntry[] {
   const found = new Map<string, NamespaceEntry>();
-  const pids = readdirSync('/proc').filter((name) => /^\d+$/.test(name));
-  for (const pid of pids.map(Number).sort((a, b) => a - b))
-    for (const [kind, id] of Object.entries(namespaceIdsOrNone(pid)) as [NamespaceKind, string][]) {
-      const entry = found.get(id) ?? { kind, id, pids: [] };
+  for (const pid of listPids())
+    for (const [kind, id] of Object.entries(visibleNamespaces(pid))) {
+      const entry = found.get(id) ?? { kind: kind as NamespaceKind, id, pids: [] };
       entry.pids.push(pid);
       found.set(id, entry);
     }
   return [...found.values()];
 }
 
-function namespaceIdsOrNone(pid: number): Partial<Record<NamespaceKind, string>> {
+function visibleNamespaces(pid: number): Partial<Record<NamespaceKind, string>> {
   try {
     return namespaceIds(pid);
   } catch (error) {

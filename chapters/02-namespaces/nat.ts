@@ -35,7 +35,7 @@ export function masquerade({ table, subnet, bridge }: Masquerade): void {
   const before = readFileSync(IP_FORWARD, 'utf8').trim();
   const noted = noteOf(rules, table) ?? (before === '1' ? undefined : before);
 
-  //#gap 02.7 masquerade
+  //#region masquerade
   runTool(
     'nft',
     ['-f', '-'],
@@ -56,7 +56,7 @@ export function masquerade({ table, subnet, bridge }: Masquerade): void {
     `,
   );
   if (before !== '1') writeFileSync(IP_FORWARD, '1');
-  //#end
+  //#endregion
   openFirewall(rules, table, bridge);
 }
 

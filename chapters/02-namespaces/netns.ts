@@ -18,7 +18,7 @@ export function netnsPathOf(target: NetworkTarget): string {
  * @throws ENOENT when the path is not there; SyscallError EPERM, or EINVAL where it is no network namespace; what `fn` throws
  */
 export function withNetworkNamespace<T>(path: string, fn: () => T): T {
-  //#gap 02.5 withNetworkNamespace
+  //#gap 02.4 withNetworkNamespace
   const home = openSync(namespacePath('self', 'net'), 'r');
   try {
     const there = openSync(path, 'r');

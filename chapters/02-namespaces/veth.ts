@@ -31,7 +31,7 @@ export function connectToBridge(connection: Connection): { mac: string } {
   if (gateway !== undefined) parseCidr(`${gateway}/32`);
   const path = netnsPathOf(connection);
 
-  //#gap 02.6 connectToBridge
+  //#gap 02.5 connectToBridge
   // The far end is made where it belongs, under its own name: no other interface of the host ever has that name.
   const peer = ['peer', 'name', ifName, 'address', mac, 'netns', path];
   runTool('ip', ['link', 'add', 'name', hostName, 'type', 'veth', ...peer]);

@@ -128,9 +128,6 @@ export interface TaskService {
 export interface RuncOptions {
   noPivotRoot: boolean;
   noNewKeyring: boolean;
-  /** owner of the container's stdio */
-  ioUid: number;
-  ioGid: number;
   /** the OCI runtime: a path or a name along PATH; '': myrunc */
   binaryName: string;
   /** where the runtime keeps its state; '': beside containerd's */

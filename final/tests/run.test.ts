@@ -3,6 +3,7 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { openCgroup } from '../../chapters/03-cgroups/index.ts';
+import { cpuLimit } from '../cpu-limit.ts';
 import { startTestEngine, type TestEngine } from './harness.ts';
 
 let t: TestEngine;
@@ -67,16 +68,17 @@ describe('mydocker run', () => {
     expect(readFileSync(join(shared, 'b'), 'utf8')).toBe('from inside\n');
   });
 
-  test('-m, --cpus and --pids-limit are the limits of its cgroup', async () => {
+  test('-m, --cpus and --pids-limit are the limits of its cgroup', () => {
     const name = t.name();
     t.type(`run -d --name ${name} -m 48m --cpus 0.25 --pids-limit 17 busybox sleep 1000`);
     const { Id, State } = t.inspect(name);
     const cgroup = openCgroup(`/mydocker/${Id}`);
     expect(cgroup.pids()).toContain(State.Pid);
-    const stats = await cgroup.stats();
-    expect(stats.memory.limit).toBe(48 * 1024 * 1024);
-    expect(stats.cpu.quota! / stats.cpu.period!).toBe(0.25);
-    expect(stats.pids.limit).toBe(17);
+    const { memory, pids } = cgroup.stats();
+    const { quota, period } = cpuLimit(cgroup);
+    expect(memory?.limit).toBe(48 * 1024 * 1024);
+    expect(quota / period).toBe(0.25);
+    expect(pids?.limit).toBe(17);
     t.type(`rm -f ${name}`);
   });
 

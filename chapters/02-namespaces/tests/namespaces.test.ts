@@ -316,6 +316,7 @@ describe('pinning', () => {
       expect(readFileSync('/proc/self/mountinfo', 'utf8')).not.toContain(dir);
       unpinNamespace(file); // nothing there: nothing done
     } finally {
+      unpinNamespace(file);
       remove();
     }
   });

@@ -1,0 +1,35 @@
+import type { Cgroup } from './cgroup.ts';
+import { detectCgroups } from './detect.ts';
+import { cgroupPath, removeFolders } from './folders.ts';
+import type { LinuxResources } from './resources.ts';
+import { createV1, openV1 } from './v1.ts';
+import { createV2, openV2 } from './v2.ts';
+
+/**
+ * Makes a cgroup in every tree of this machine, with the folders above it, and sets its limits. One that is there already is used.
+ * @param path from the top of each tree
+ * @throws RangeError for a path that climbs or a limit out of range, before anything is made; Error when the kernel refuses
+ *   something: then what was made is gone again
+ */
+export function createCgroup(path: string, resources: LinuxResources = {}): Cgroup {
+  const host = detectCgroups();
+  const checked = cgroupPath(path);
+  const made = host.layout === 'v2' ? createV2(host, checked) : createV1(host, checked);
+  try {
+    const cgroup = openCgroup(path);
+    // Whoever joins a frozen cgroup stops at once, in the middle of being started.
+    if (made.length === 0 && cgroup.frozen())
+      throw new Error(`cgroup ${checked} is there already, and frozen`);
+    cgroup.set(resources);
+    return cgroup;
+  } catch (error) {
+    removeFolders(made);
+    throw error;
+  }
+}
+
+/** A cgroup that exists, or has existed: nothing is read or made before a method is called. @throws RangeError for a path that climbs */
+export function openCgroup(path: string): Cgroup {
+  const host = detectCgroups();
+  return host.layout === 'v2' ? openV2(host, cgroupPath(path)) : openV1(host, cgroupPath(path));
+}

@@ -1,0 +1,108 @@
+import { join } from 'node:path';
+import { readControl, writeControl } from './control-file.ts';
+import type { Controller } from './controllers.ts';
+import type { CgroupHost, Hierarchy } from './detect.ts';
+import type { Cgroup } from './cgroup.ts';
+import { makeFolders, pidsIn, removeFolders, removeTree, until } from './folders.ts';
+import { killAll } from './kill.ts';
+import { applyWrites, checkResources } from './limits.ts';
+import { v1Stats } from './v1-stats.ts';
+import { v1Writes } from './v1-limits.ts';
+import { freezeUnified } from './v2.ts';
+
+/**
+ * Makes the cgroup in every tree: one folder in each of v1's, and in hybrid one more in the tree of v2, which has no controllers but
+ * groups, freezes and kills.
+ * @throws what the kernel refuses; then the folders already made are gone again
+ */
+export function createV1(host: CgroupHost, path: string): string[] {
+  const made: string[] = [];
+  try {
+    for (const { mountPoint, controllers } of host.hierarchies)
+      made.push(
+        ...makeFolders(mountPoint, path, controllers.includes('cpuset') ? inheritCpuset : () => undefined),
+      );
+    if (host.unified) made.push(...makeFolders(host.unified, path, () => undefined));
+    return made;
+  } catch (error) {
+    removeFolders(made);
+    throw error;
+  }
+}
+
+/**
+ * A new cpuset of v1 has no processors and no memory nodes, and so nobody can join it (ENOSPC): it gets its parent's.
+ * Called from the top down, it finds the parent filled.
+ */
+function inheritCpuset(folder: string): void {
+  //#gap 03.4 inheritCpuset
+  for (const file of ['cpuset.cpus', 'cpuset.mems'])
+    if (readControl(join(folder, file)) === '')
+      writeControl(join(folder, file), readControl(join(folder, '..', file)) ?? '');
+  //#end
+}
+
+/** The handle of a cgroup on v1 or hybrid. Nothing is read or made yet. */
+export function openV1(host: CgroupHost, path: string): Cgroup {
+  const folder = ({ mountPoint }: Hierarchy): string => join(mountPoint, path);
+  const byController: Partial<Record<Controller, string>> = Object.fromEntries(
+    host.hierarchies.flatMap((h) => h.controllers.map((controller) => [controller, folder(h)])),
+  );
+  const unified = host.unified && join(host.unified, path);
+  const folders = [...host.hierarchies.map(folder), ...(unified ? [unified] : [])];
+  const freezer = byController.freezer;
+
+  const pids = (): number[] => [...new Set(folders.flatMap(pidsIn))].sort((a, b) => a - b);
+  const setFrozen = (frozen: boolean): void => {
+    if (freezer) setFreezerState(freezer, frozen);
+    else if (unified) freezeUnified(unified, frozen);
+    else throw new Error(`${path} can not be frozen: this machine has no freezer controller`);
+  };
+  return {
+    path,
+    layout: host.layout,
+    paths: () => ({
+      ...byController,
+      ...Object.fromEntries(host.hierarchies.filter((h) => h.name).map((h) => [`name=${h.name}`, folder(h)])),
+      ...(unified && { '': unified }),
+    }),
+    exists: () => folders.some((each) => readControl(join(each, 'cgroup.procs')) !== undefined),
+    add: (pid) => {
+      for (const each of folders) writeControl(join(each, 'cgroup.procs'), String(pid));
+    },
+    set: (resources) => {
+      checkResources(resources);
+      const now = (controller: Controller, file: string): string | undefined => {
+        const at = byController[controller];
+        return at && readControl(join(at, file));
+      };
+      applyWrites(v1Writes(resources, now), (controller) => controller && byController[controller]);
+    },
+    stats: () => v1Stats(byController),
+    pids,
+    freeze: () => setFrozen(true),
+    thaw: () => setFrozen(false),
+    frozen: () =>
+      (freezer ? readControl(join(freezer, 'freezer.state')) : undefined) === 'FROZEN' ||
+      (!!unified && readControl(join(unified, 'cgroup.freeze')) === '1'),
+    kill: () => killAll(path, { pids, unified, freeze: freezer ? setFrozen : undefined }),
+    remove: () => folders.forEach(removeTree),
+  };
+}
+
+/**
+ * Freezes or thaws, and returns when every process has. A process that is being born meanwhile can hold the state at FREEZING: the kernel
+ * looks again when it is asked again.
+ * @throws Error when some process does not freeze in ten seconds (it waits in the kernel)
+ */
+function setFreezerState(folder: string, frozen: boolean): void {
+  const file = join(folder, 'freezer.state');
+  const wanted = frozen ? 'FROZEN' : 'THAWED';
+  const reached = until(() => {
+    writeControl(file, wanted);
+    return readControl(file) === wanted;
+  }, 10_000);
+  if (reached) return;
+  if (frozen) writeControl(file, 'THAWED');
+  throw new Error(`${file} did not become ${wanted} within 10 seconds: a process in it waits in the kernel`);
+}
