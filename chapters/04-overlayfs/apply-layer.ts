@@ -106,6 +106,7 @@ async function applyEntry(target: Target, header: TarHeader, body: AsyncIterable
   }
   if (name.startsWith(WHITEOUT_PREFIX)) return applyWhiteout(target, parts, name);
 
+  //#region entry
   const parent = openParent(target.root, parts, true)!;
   try {
     const path = inDirectory(parent, name);
@@ -127,6 +128,7 @@ async function applyEntry(target: Target, header: TarHeader, body: AsyncIterable
   } finally {
     closeSync(parent);
   }
+  //#endregion
 }
 
 /** The entry that a hard link is another name of: a path that link(2) takes without following what it finds there. */
