@@ -103,7 +103,8 @@ export function readIdentity({ user, capabilities }: OciProcess): Identity {
  */
 export function become({ user, capabilities, known }: Identity): void {
   //#gap 05.4 become
-  for (const name of known) // needs CAP_SETPCAP
+  for (const name of known)
+    // needs CAP_SETPCAP
     if (!capabilities.bounding.includes(name) && inBounding(name))
       prctl(PR.CAPBSET_DROP, CAPABILITIES[name].number);
   prctl(PR.SET_KEEPCAPS, 1); // else the change of user empties the permitted set

@@ -82,9 +82,7 @@ function mountFilesystem(
 function makeMountPoint(rootFd: number, destination: string, type: string | undefined): number {
   const made = mkdirAllInRoot(rootFd, destination);
   if (type !== 'proc' && type !== 'sysfs') return made;
-  return using(made, () =>
-    openInRoot(rootFd, destination, { flags: O_PATH, noSymlinks: true }),
-  );
+  return using(made, () => openInRoot(rootFd, destination, { flags: O_PATH, noSymlinks: true }));
 }
 
 /** A tmpfs takes the mode of the directory that it covers, unless its options say one. */

@@ -47,9 +47,9 @@ export const c_socket = declare<(domain: number, type: number, protocol: number)
 export const c_connect = declare<(fd: number, address: Buffer, length: number) => number>(
   'int connect(int sockfd, const uint8_t *addr, uint32_t addrlen)',
 );
-export const c_socketpair = declare<(domain: number, type: number, protocol: number, sv: Int32Array) => number>(
-  'int socketpair(int domain, int type, int protocol, int *sv)',
-);
+export const c_socketpair = declare<
+  (domain: number, type: number, protocol: number, sv: Int32Array) => number
+>('int socketpair(int domain, int type, int protocol, int *sv)');
 
 koffi.struct('iovec', { iov_base: 'uint8_t *', iov_len: 'size_t' });
 koffi.struct('msghdr', {

@@ -4,6 +4,7 @@ import { GrpcError } from './grpc-errors.ts';
 import type { Logger } from './logger.ts';
 import { GO_ZERO_TIME, toTimestamp, type Any } from './protobuf.ts';
 import { findShim, startShimProgram, type ShimCaller } from './shim-binary.ts';
+import { followShimLog } from './shim-log.ts';
 import {
   cleanUpByShim,
   connectTask,
@@ -123,14 +124,18 @@ export function createSupervisor(
     const shim = findShim(runtime, caller.beside);
     const bundle = await createBundle(places, { namespace, id, shim, spec });
     let task: SupervisedTask | undefined;
+    // Before the shim starts: it wants to find the fifo.
+    const endLog = followShimLog(bundle, log);
     try {
       const address = await startShimProgram(bundle, caller, options);
-      task = await connectTask(bundle, address, log);
+      task = await connectTask(bundle, address);
+      void task.disconnected.then(endLog);
       const created = await task.shim.create({ ...request, id, bundle: bundle.path, options });
       adopt(task);
       return created;
     } catch (error) {
       if (task) await shutDown(task);
+      endLog();
       await cleanUpByShim(bundle, caller).catch((failure: Error) => log('debug', failure.message));
       removeBundleQuietly(bundle);
       throw error;
@@ -153,8 +158,9 @@ export function createSupervisor(
   async function recover(bundle: TaskBundle): Promise<void> {
     const { namespace, id } = bundle;
     const address = shimAddress(bundle);
-    const task = address && (await connectTask(bundle, address, log).catch(() => undefined));
+    const task = address && (await connectTask(bundle, address).catch(() => undefined));
     if (!task) return cleanUpAfter(bundle);
+    void task.disconnected.then(followShimLog(bundle, log));
     const state = await taskState(task).catch(() => undefined);
     if (!state) {
       // It never got its container, or has deleted it already.
