@@ -114,7 +114,7 @@ async function takeDown(down: (() => unknown)[]): Promise<void> {
     }
 }
 
-async function lock(dataRoot: string): Promise<() => Promise<void>> {
+async function lock(dataRoot: string): Promise<() => unknown> {
   try {
     return await lockDirectory(dataRoot);
   } catch (error) {
@@ -133,7 +133,8 @@ async function engineId(dataRoot: string): Promise<string> {
   const known = await readState<EngineState>(file, 1);
   if (known) return known.id;
   const id = randomUUID();
-  await writeState(file, { version: 1, id } satisfies EngineState);
+  const state: EngineState = { version: 1, id };
+  await writeState(file, state);
   return id;
 }
 

@@ -132,10 +132,10 @@ function manifestOf(digest: string, byDigest: <T>(digest: string) => T): Manifes
   return 'manifests' in content ? manifestOf(content.manifests[0]!.digest, byDigest) : content;
 }
 
-async function* tapped(source: AsyncIterable<Buffer>, keep: Buffer[] | undefined): AsyncIterable<Buffer> {
+async function* tapped(source: AsyncIterable<unknown>, keep: Buffer[] | undefined): AsyncIterable<Buffer> {
   for await (const chunk of source) {
-    keep?.push(chunk);
-    yield chunk;
+    keep?.push(chunk as Buffer);
+    yield chunk as Buffer;
   }
 }
 
