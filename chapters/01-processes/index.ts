@@ -93,3 +93,12 @@ export {
   type Pty,
   type WindowSize,
 } from './pty.ts';
+export {
+  processTree,
+  linkTree,
+  subtree,
+  describeProcess,
+  formatPsTree,
+  formatPstree,
+  type ProcessNode,
+} from './tree.ts';
