@@ -31,9 +31,9 @@ export async function runIn(
   return { status, said };
 }
 
-/** Waits, without blocking, until something holds; false when it does not within five seconds. */
+/** Waits, without blocking, until something holds; false when it does not within twenty seconds. */
 export async function eventually(holds: () => boolean): Promise<boolean> {
-  for (let i = 0; i < 250; i++) {
+  for (let i = 0; i < 1000; i++) {
     if (holds()) return true;
     await setTimeout(20);
   }

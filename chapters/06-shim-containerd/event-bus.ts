@@ -21,7 +21,7 @@ export interface EventBus {
   subscribe(filters: readonly string[], signal: AbortSignal): AsyncIterable<Envelope>;
 }
 
-//#gap 06.6 eventBus
+//#region eventBus
 export function createEventBus({ grace = 10_000 }: { /** milliseconds */ grace?: number } = {}): EventBus {
   const subscribers = new Set<(envelope: Envelope) => void>();
   let first: Envelope[] | undefined = [];
@@ -68,7 +68,7 @@ export function createEventBus({ grace = 10_000 }: { /** milliseconds */ grace?:
       publish({ timestamp: toTimestamp(new Date()), namespace, topic, event: eventAny(type, event) }),
   };
 }
-//#end
+//#endregion
 
 /** What filters can look at: topic, namespace, and the event's own fields (`event.container_id`). */
 const describe = ({ topic, namespace, event }: Envelope): object => ({
