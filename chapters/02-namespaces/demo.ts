@@ -25,7 +25,9 @@ import {
   removeBridge,
   removeMasquerade,
   runTool,
+  setgid,
   sethostname,
+  setuid,
   unpinNamespace,
   unshare,
   withNetworkNamespace,
@@ -216,8 +218,8 @@ function rootless(s: Step): void {
   s.call(`write /proc/${child.pid}/uid_map "0 ${hostID} 65536"`, 'once, from outside');
   const inside = ask(() => {
     joinNamespaces({ user: namespacePath(child.pid, 'user') });
-    process.setgid!(0);
-    process.setuid!(0);
+    setgid(0);
+    setuid(0);
     writeFileSync(file, '');
     return { uid: process.getuid!(), shadow: statSync('/etc/shadow').uid, denied: !canRead('/etc/shadow') };
   });

@@ -3,7 +3,7 @@ import { closeSync, constants, fstatSync, readdirSync, readlinkSync, rmSync } fr
 import { isErrno } from '../01-processes/index.ts';
 import { decompress } from './compression.ts';
 import type { Digest } from './digest.ts';
-import { invalidArgument } from './errors.ts';
+import { invalidArgument, StoreError } from './errors.ts';
 import { inDirectory, openDirectory, openInRoot, openParent, pathParts } from './in-root.ts';
 import { readTar } from './tar.ts';
 import type { TarHeader } from './tar-header.ts';
@@ -49,7 +49,8 @@ interface Target {
  * owners, times and extended attributes. No name and no link in it can reach out of the directory.
  * @param dir its path, or a handle of it (`openMounts`)
  * Source: OCI image-spec, layer.md; containerd, archive/tar.go.
- * @throws StoreError INVALID_ARGUMENT for what is refused (the directory is then half unpacked: throw it away); SyscallError
+ * @throws StoreError INVALID_ARGUMENT for what is refused (the directory is then half unpacked: throw it away);
+ * Error that names the entry, with the SyscallError as its cause
  */
 export async function applyLayer(
   layer: AsyncIterable<Uint8Array>,
@@ -72,7 +73,7 @@ export async function applyLayer(
       try {
         await applyEntry(target, header, body);
       } catch (error) {
-        throw invalidArgument(`layer entry ${JSON.stringify(header.name)}: ${messageOf(error)}`, error);
+        throw inEntry(header.name, error);
       }
       if (header.type === 'directory') directories.push(header);
       size += header.size;
@@ -84,7 +85,13 @@ export async function applyLayer(
   return { diffId: `sha256:${hash.digest('hex')}`, size, ignored: target.ignored };
 }
 
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+/** The same error, told of an entry. */
+function inEntry(name: string, error: unknown): Error {
+  const message = `layer entry ${JSON.stringify(name)}: ${error instanceof Error ? error.message : String(error)}`;
+  return error instanceof StoreError
+    ? new StoreError(error.code, message, { cause: error })
+    : new Error(message, { cause: error });
+}
 
 async function* tee(
   source: AsyncIterable<Uint8Array>,

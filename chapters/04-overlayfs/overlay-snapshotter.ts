@@ -168,7 +168,7 @@ export function snapshotMounts({
   work: string;
   lower: readonly string[];
 }): Mount[] {
-  //#gap 04.2 snapshotMounts
+  //#gap 04.4 snapshotMounts
   const writable = kind === 'active';
   // What is stacked: a view has an empty directory of its own, and shows its parents alone.
   const layers = writable || lower.length === 0 ? [fs, ...lower] : lower;

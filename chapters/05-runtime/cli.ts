@@ -53,14 +53,17 @@ const PREFIXES: Readonly<Record<string, string>> = {
 
 async function runVerb(name: string, argv: readonly string[], context: Context): Promise<number> {
   const verb = Object.hasOwn(VERBS, name) ? VERBS[name]! : undefined;
-  if (!verb) throw new UsageError(`no command ${JSON.stringify(name)}; there are ${Object.keys(VERBS).join(', ')}`);
+  if (!verb)
+    throw new UsageError(`no command ${JSON.stringify(name)}; there are ${Object.keys(VERBS).join(', ')}`);
   const table = { ...verb.options, help: { takes: 'nothing', short: 'h', help: 'this text' } } as const;
   const { options, rest } = parseOptions(table as OptionTable, argv, verb.mixed ?? true);
   if ((options as { help?: boolean }).help)
     return print(`myrunc ${name} ${verb.usage}\n   ${verb.help}\n\n${describeOptions(verb.options)}`);
   const [least, most] = verb.words;
   if (rest.length < least || rest.length > most)
-    throw new UsageError(`myrunc: "${name}" requires ${least === most ? 'exactly' : 'at least'} ${least} argument(s): myrunc ${name} ${verb.usage}`);
+    throw new UsageError(
+      `myrunc: "${name}" requires ${least === most ? 'exactly' : 'at least'} ${least} argument(s): myrunc ${name} ${verb.usage}`,
+    );
   const run = await verb.load();
   return (await run(context, options as OptionValues<OptionTable>, rest)) ?? 0;
 }
@@ -68,7 +71,9 @@ async function runVerb(name: string, argv: readonly string[], context: Context):
 function logOf(options: OptionValues<typeof GLOBAL>): Log {
   const format = options['log-format'] ?? 'text';
   if (format !== 'text' && format !== 'json')
-    throw new UsageError(`invalid value ${JSON.stringify(format)} for flag -log-format: text and json are allowed`);
+    throw new UsageError(
+      `invalid value ${JSON.stringify(format)} for flag -log-format: text and json are allowed`,
+    );
   return { format, debug: options.debug ?? false, ...(options.log !== undefined && { file: options.log }) };
 }
 

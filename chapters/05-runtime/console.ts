@@ -60,7 +60,9 @@ export function attachConsole(slave: number): void {
 export function connectConsoleSocket(path: string): number {
   const bytes = Buffer.from(path);
   if (bytes.length > MAX_SOCKET_PATH)
-    throw new RangeError(`--console-socket: ${bytes.length} bytes; a socket's path has at most ${MAX_SOCKET_PATH}`);
+    throw new RangeError(
+      `--console-socket: ${bytes.length} bytes; a socket's path has at most ${MAX_SOCKET_PATH}`,
+    );
   const address = Buffer.alloc(2 + bytes.length + 1);
   address.writeUInt16LE(AF_UNIX);
   bytes.copy(address, 2);

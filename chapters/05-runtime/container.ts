@@ -5,7 +5,15 @@ import type { Context } from './context.ts';
 import { runHooks, sleep } from './hooks.ts';
 import { describe } from './launch.ts';
 import { log } from './log.ts';
-import { fifoPath, isInitAlive, loadState, ociState, removeState, type ContainerState, type Status } from './state.ts';
+import {
+  fifoPath,
+  isInitAlive,
+  loadState,
+  ociState,
+  removeState,
+  type ContainerState,
+  type Status,
+} from './state.ts';
 
 /** A container as it is now. */
 export interface Container {

@@ -2,18 +2,33 @@ import { chownSync, closeSync, openSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import { checked } from '../01-processes/index.ts';
 import { toHostId, type NamespaceKind } from '../02-namespaces/index.ts';
-import { checkResources, createCgroup, DEFAULT_DEVICE_RULES, openCgroup, type LinuxResources } from '../03-cgroups/index.ts';
+import {
+  checkResources,
+  createCgroup,
+  DEFAULT_DEVICE_RULES,
+  openCgroup,
+  type LinuxResources,
+} from '../03-cgroups/index.ts';
 import { loadBundle } from './bundle.ts';
 import { connectConsoleSocket } from './console.ts';
 import { containerOf, destroy, startTimeOf, writePidFile } from './container.ts';
 import type { Context } from './context.ts';
 import { runHooks } from './hooks.ts';
-import { readIdentity, rlimitNumber } from './identity.ts';
+import { checkCapabilities, readIdentity, rlimitNumber } from './identity.ts';
 import { runInit } from './init.ts';
 import { launch, type NamespacePlan } from './launch.ts';
 import { O_PATH } from './safe-path.ts';
+import { compileSeccomp } from './seccomp.ts';
 import { NAMESPACE_TYPES, type OciSpec } from './spec.ts';
-import { checkId, claimId, fifoPath, ociState, removeState, saveState, type ContainerState } from './state.ts';
+import {
+  checkId,
+  claimId,
+  fifoPath,
+  ociState,
+  removeState,
+  saveState,
+  type ContainerState,
+} from './state.ts';
 import { c_mknodat } from './syscalls.ts';
 import { sysctlNamespace } from './sysctl.ts';
 import { writeOomScoreAdj } from './oom.ts';
@@ -46,7 +61,9 @@ export function createContainer(context: Context, options: CreateOptions): Conta
   const identity = readIdentity(spec.process!);
   const resources = resourcesOf(spec);
   checkBeforehand(spec, resources, options);
+  if (!spec.linux?.namespaces?.some(({ type }) => type === 'user')) checkCapabilities(identity);
   const cgroupPath = cgroupPathOf(spec, id);
+  const filter = spec.linux?.seccomp && compileSeccomp(spec.linux.seccomp);
 
   const consoleSocket =
     typeof options.consoleSocket === 'string' && spec.process!.terminal
@@ -81,7 +98,7 @@ export function createContainer(context: Context, options: CreateOptions): Conta
               state,
               process: spec.process!,
               identity,
-              seccomp: spec.linux?.seccomp,
+              filter,
               consoleSocket,
               fifo,
               noPivot: options.noPivot ?? false,
@@ -91,8 +108,8 @@ export function createContainer(context: Context, options: CreateOptions): Conta
             channel,
           ),
         {
-          first: (pid) => cgroup.add(pid),
           born: (pid) => {
+            cgroup.add(pid);
             state.pid = pid;
             state.startTime = startTimeOf(pid);
             saveState(context.root, state);
@@ -133,7 +150,10 @@ function checkBeforehand(spec: OciSpec, resources: LinuxResources, options: Crea
     throw new Error('cannot use console socket if myrunc will not detach or allocate tty');
   for (const name of Object.keys(spec.linux?.sysctl ?? {})) {
     const type = sysctlNamespace(name);
-    if (!type) throw new Error(`linux.sysctl: ${JSON.stringify(name)} is not in a separate kernel namespace: it would change the machine`);
+    if (!type)
+      throw new Error(
+        `linux.sysctl: ${JSON.stringify(name)} is not in a separate kernel namespace: it would change the machine`,
+      );
     if (!spec.linux!.namespaces?.some((namespace) => namespace.type === type))
       throw new Error(`linux.sysctl: ${JSON.stringify(name)} is not allowed in the host's ${type} namespace`);
   }
@@ -153,7 +173,9 @@ function resourcesOf(spec: OciSpec): LinuxResources {
 function cgroupPathOf(spec: OciSpec, id: string): string {
   const path = spec.linux?.cgroupsPath || `/myrunc-${id}`;
   if (/^[^/]*:[^/]*:[^/]*$/.test(path))
-    throw new Error(`linux.cgroupsPath: ${JSON.stringify(path)} is for the systemd driver, which this runtime does not have yet`);
+    throw new Error(
+      `linux.cgroupsPath: ${JSON.stringify(path)} is for the systemd driver, which this runtime does not have yet`,
+    );
   return path.startsWith('/') ? path : `/${path}`;
 }
 
@@ -162,7 +184,9 @@ function refuseUsedCgroup(path: string): void {
   const cgroup = openCgroup(path);
   const pids = cgroup.exists() ? cgroup.pids() : [];
   if (pids.length > 0)
-    throw new Error(`linux.cgroupsPath: container's cgroup ${path} is not empty: ${pids.length} process(es) found`);
+    throw new Error(
+      `linux.cgroupsPath: container's cgroup ${path} is not empty: ${pids.length} process(es) found`,
+    );
 }
 
 /** Where each namespace of the container comes from. */
@@ -195,4 +219,3 @@ function makeFifo(root: string, { id, spec }: ContainerState): number {
   if (owner !== undefined && group !== undefined) chownSync(path, owner, group);
   return openSync(path, O_PATH);
 }
-

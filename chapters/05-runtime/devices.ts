@@ -45,7 +45,10 @@ export function makeDevices(rootFd: number, extra: readonly OciDevice[], bind: b
   }
 }
 
-function makeDevice(rootFd: number, { path, type, major = 0, minor = 0, fileMode = 0o666, uid = 0, gid = 0 }: OciDevice): void {
+function makeDevice(
+  rootFd: number,
+  { path, type, major = 0, minor = 0, fileMode = 0o666, uid = 0, gid = 0 }: OciDevice,
+): void {
   const { dir, base } = posix.parse(posix.normalize(path));
   using(mkdirAllInRoot(rootFd, dir), (parent) => {
     const mode = TYPE_BITS[type] | (fileMode & 0o7777);
@@ -55,7 +58,8 @@ function makeDevice(rootFd: number, { path, type, major = 0, minor = 0, fileMode
       if (!isErrno(error, 'EEXIST')) throw error;
       const found = lstatSync(fdPath(parent, base));
       const same = (found.mode & 0o170000) === TYPE_BITS[type] && found.rdev === makedev(major, minor);
-      if (!same) throw new Error(`device ${path}: the image has something else of that name`, { cause: error });
+      if (!same)
+        throw new Error(`device ${path}: the image has something else of that name`, { cause: error });
       chmodSync(fdPath(parent, base), fileMode & 0o7777);
     }
     lchownSync(fdPath(parent, base), uid, gid);
@@ -63,9 +67,7 @@ function makeDevice(rootFd: number, { path, type, major = 0, minor = 0, fileMode
 }
 
 function bindDevice(rootFd: number, { path }: OciDevice): void {
-  using(touchInRoot(rootFd, path), (target) =>
-    using(openTree(path), (device) => attach(device, target)),
-  );
+  using(touchInRoot(rootFd, path), (target) => using(openTree(path), (device) => attach(device, target)));
 }
 
 /** The number of a device as stat(2) gives it. Source: makedev(3). */

@@ -27,7 +27,9 @@ export function runHooks(kind: HookKind, hooks: readonly OciHook[] | undefined, 
   (hooks ?? []).forEach((hook, i) => {
     const { status, output } = runHook(hook, JSON.stringify(state));
     if (status === 'timeout')
-      throw new Error(`error running ${kind} hook #${i}: ${hook.path} did not end in ${hook.timeout} seconds`);
+      throw new Error(
+        `error running ${kind} hook #${i}: ${hook.path} did not end in ${hook.timeout} seconds`,
+      );
     if (status.kind === 'exited' && status.code === 0) return;
     const how = status.kind === 'exited' ? `exit status ${status.code}` : status.kind;
     throw new Error(`error running ${kind} hook #${i}: ${how}, output: ${output.trim() || 'none'}`);

@@ -1,5 +1,5 @@
 import { closeSync, openSync, writeSync } from 'node:fs';
-import { checked, execve, isErrno, setNoNewPrivs, setsid } from '../01-processes/index.ts';
+import { checked, isErrno, setNoNewPrivs, setsid } from '../01-processes/index.ts';
 import { CLONE, sethostname, setdomainname, unshare } from '../02-namespaces/index.ts';
 import { cgroupPlaces, type CgroupPlace } from './cgroup-mounts.ts';
 import type { Channel } from './channel.ts';
@@ -20,17 +20,18 @@ import {
   setRootPropagation,
 } from './rootfs.ts';
 import { mkdirAllInRoot, O_PATH } from './safe-path.ts';
-import { compileSeccomp, type SeccompFilter } from './seccomp.ts';
-import type { NamespaceType, OciProcess, OciSeccomp, OciSpec } from './spec.ts';
+import type { SeccompFilter } from './seccomp.ts';
+import type { NamespaceType, OciProcess, OciSpec } from './spec.ts';
 import { ociState, type ContainerState } from './state.ts';
 import { c_close_range, c_keyctl, c_openat2 } from './syscalls.ts';
 import { writeSysctls } from './sysctl.ts';
+import { becomeProgram } from './trampoline.ts';
 
 /** What a process that is to become a container's program has been given. */
 export interface ProcessSetup {
   process: OciProcess;
   identity: Identity;
-  seccomp: OciSeccomp | undefined;
+  filter: SeccompFilter | undefined;
   /** Who is to hold the terminal: a connected socket. Undefined without a terminal. */
   consoleSocket: number | undefined;
   /** Descriptors from 3 on that the program is to have. */
@@ -56,8 +57,6 @@ interface Init extends InitSetup {
   root: number;
   makeReadOnlyAtEnd: (() => void)[];
   console: Console | undefined;
-  filter: SeccompFilter | undefined;
-  executable: string;
 }
 
 /**
@@ -69,14 +68,16 @@ const STEPS: readonly (readonly [name: string, step: (init: Init) => void])[] = 
   ['session', newSession],
   ['cgroup namespace', newCgroupNamespace],
   ['loopback', (c) => made(c, 'network') && bringUpLoopback()],
-  ['seccomp filter', (c) => void (c.filter = c.seccomp && compileSeccomp(c.seccomp))],
   ['root', (c) => void (c.root = prepareRoot(c.state.rootfs, c.spec.linux?.rootfsPropagation ?? ''))],
   ['mounts', mountEverything],
   ['devices', deviceFiles],
   ['working directory', (c) => closeSync(mkdirAllInRoot(c.root, c.process.cwd))],
   ['terminal', terminal],
   ['hooks of the runtime', (c) => (c.channel.send({ type: 'mounted' }), c.channel.awaitGo())],
-  ['createContainer hooks', (c) => runHooks('createContainer', c.spec.hooks?.createContainer, ociState(c.state, 'creating'))],
+  [
+    'createContainer hooks',
+    (c) => runHooks('createContainer', c.spec.hooks?.createContainer, ociState(c.state, 'creating')),
+  ],
   ['sysctl', (c) => writeSysctls(c.spec.linux?.sysctl ?? {})],
   ['read-only mounts', (c) => c.makeReadOnlyAtEnd.forEach((makeReadOnly) => makeReadOnly())],
   ['read-only paths', (c) => c.spec.linux?.readonlyPaths?.forEach((path) => makePathReadOnly(c.root, path))],
@@ -103,8 +104,6 @@ export function runInit(setup: InitSetup, channel: Channel): never {
     root: -1,
     makeReadOnlyAtEnd: [],
     console: undefined,
-    filter: undefined,
-    executable: '',
   };
   channel.awaitGo();
   for (const [name, step] of STEPS)
@@ -113,7 +112,7 @@ export function runInit(setup: InitSetup, channel: Channel): never {
     } catch (cause) {
       throw new Error(`error during container init: ${name}`, { cause });
     }
-  const { executable, argv, env } = prepareProcess(init, init.filter, init.console?.slave);
+  const { executable, argv, env } = prepareProcess(init, init.console?.slave);
   channel.send({ type: 'ready' });
   channel.awaitGo();
   channel.close();
@@ -176,8 +175,7 @@ function hostname({ spec }: Init): void {
  * @throws Error; `exec: "NAME": …` for a program that cannot be had
  */
 export function prepareProcess(
-  { process: spec, identity, preserveFds }: ProcessSetup,
-  filter: SeccompFilter | undefined,
+  { process: spec, identity, filter, preserveFds }: ProcessSetup,
   slave: number | undefined,
 ): { executable: string; argv: string[]; env: string[] } {
   if (slave !== undefined) attachConsole(slave);
@@ -193,6 +191,11 @@ export function prepareProcess(
   return { executable: findExecutable(spec.args![0]!, env), argv: spec.args!, env };
 }
 
+/** With no_new_privs anybody may set a filter: so it comes last, and need not allow what this runtime does before. */
+export function loadLate({ process: spec, filter }: ProcessSetup): void {
+  if (spec.noNewPrivileges) filter?.load();
+}
+
 const CLOSE_RANGE_CLOEXEC = 4;
 
 /** Goes to the working directory, as root or, where root may not (a network file system), as the user. */
@@ -201,7 +204,8 @@ function enterDirectory(cwd: string, becomeUser: () => void): void {
   try {
     process.chdir(cwd);
   } catch (cause) {
-    if (!isErrno(cause, 'EACCES')) throw new Error(`chdir to cwd (${JSON.stringify(cwd)}) set in config.json failed`, { cause });
+    if (!isErrno(cause, 'EACCES'))
+      throw new Error(`chdir to cwd (${JSON.stringify(cwd)}) set in config.json failed`, { cause });
     denied = true;
   }
   becomeUser();
@@ -210,7 +214,10 @@ function enterDirectory(cwd: string, becomeUser: () => void): void {
     // glibc gives no name to a directory that lies outside of the root.
     process.cwd();
   } catch (cause) {
-    throw new Error(`current working directory ${JSON.stringify(cwd)} is outside of container mount namespace root`, { cause });
+    throw new Error(
+      `current working directory ${JSON.stringify(cwd)} is outside of container mount namespace root`,
+      { cause },
+    );
   }
 }
 
@@ -237,7 +244,5 @@ const O_CLOEXEC = 0o2000000;
 
 function runProgram(init: Init, executable: string, argv: string[], env: string[]): never {
   runHooks('startContainer', init.spec.hooks?.startContainer, ociState(init.state, 'created'));
-  if (init.process.noNewPrivileges) init.filter?.load();
-  return execve(executable, argv, env);
+  return becomeProgram(executable, argv, env, init.spec.linux?.seccomp, () => loadLate(init));
 }
-

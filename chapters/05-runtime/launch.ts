@@ -1,6 +1,25 @@
 import { closeSync, openSync } from 'node:fs';
-import { checked, exitCode, fork, isErrno, kill, PR, prctl, setSubreaper, SIGNALS, waitpid } from '../01-processes/index.ts';
-import { CLONE, NAMESPACES, setns, unshare, writeIdMaps, type IdMaps, type NamespaceKind } from '../02-namespaces/index.ts';
+import {
+  checked,
+  exitCode,
+  fork,
+  isErrno,
+  kill,
+  PR,
+  prctl,
+  setSubreaper,
+  SIGNALS,
+  waitpid,
+} from '../01-processes/index.ts';
+import {
+  CLONE,
+  NAMESPACES,
+  setns,
+  unshare,
+  writeIdMaps,
+  type IdMaps,
+  type NamespaceKind,
+} from '../02-namespaces/index.ts';
 import { channelPair, type Channel } from './channel.ts';
 import { c_setresgid, c_setresuid } from './syscalls.ts';
 
@@ -16,9 +35,7 @@ export interface NamespacePlan {
 
 /** What happens on the way, on the runtime's side. Each may throw: then the process is ended. */
 export interface LaunchEvents {
-  /** The first process exists, in no namespace yet: time for the cgroup. What it forks is born there. */
-  first(pid: number): void;
-  /** The process that stays exists; it waits. */
+  /** The process that stays exists, and waits: time for its cgroup. */
   born(pid: number): void;
   /** All is mounted (create only). */
   mounted?(): void;
@@ -35,7 +52,11 @@ export interface LaunchEvents {
  * Returns its pid.
  * @throws Error
  */
-export function launch(plan: NamespacePlan, inside: (channel: Channel) => never, events: LaunchEvents): number {
+export function launch(
+  plan: NamespacePlan,
+  inside: (channel: Channel) => never,
+  events: LaunchEvents,
+): number {
   setSubreaper();
   const namespaces = openNamespaces(plan.join);
   const { runtime, container } = channelPair();
@@ -47,13 +68,13 @@ export function launch(plan: NamespacePlan, inside: (channel: Channel) => never,
     });
     container.close();
     try {
-      events.first(first);
-      runtime.go();
       for (let ready = false; !ready;) {
         const report = runtime.receive();
         switch (report?.type) {
           case undefined:
-            throw new Error(`the container's process ended without a word${pid ? '' : ` (${howItEnded(first)})`}`);
+            throw new Error(
+              `the container's process ended without a word${pid ? '' : ` (${howItEnded(first)})`}`,
+            );
           case 'error':
             throw new Error(report.message);
           case 'map-ids':
@@ -118,7 +139,6 @@ function enterNamespaces(
 ): void {
   // From here on nobody else may look into this process: it is still the runtime, with the host's files open.
   prctl(PR.SET_DUMPABLE, 0);
-  channel.awaitGo();
   //#gap 05.5 enterNamespaces
   for (const [kind, fd] of namespaces) {
     if (kind === 'mnt') unshare(CLONE.FS); // setns refuses while root and working directory are shared between threads
@@ -188,4 +208,3 @@ export function end(pid: number): void {
   }
   reap(pid);
 }
-

@@ -13,6 +13,9 @@ export function writeOomScoreAdj(pid: number, value: number | undefined): void {
   } catch (cause) {
     if (!isErrno(cause, 'EACCES', 'EPERM')) throw cause;
     const now = readFileSync(path, 'utf8').trim();
-    throw new Error(`process.oomScoreAdj: lowering it from ${now} to ${value} needs CAP_SYS_RESOURCE, which this process lacks`, { cause });
+    throw new Error(
+      `process.oomScoreAdj: lowering it from ${now} to ${value} needs CAP_SYS_RESOURCE, which this process lacks`,
+      { cause },
+    );
   }
 }

@@ -74,7 +74,9 @@ function longName(table: OptionTable, given: string): string | undefined {
 function truth(name: string, value: string | undefined): boolean {
   if (value === undefined || value === 'true' || value === '1') return true;
   if (value === 'false' || value === '0') return false;
-  throw new UsageError(`invalid value ${JSON.stringify(value)} for flag -${name}: true and false are allowed`);
+  throw new UsageError(
+    `invalid value ${JSON.stringify(value)} for flag -${name}: true and false are allowed`,
+  );
 }
 
 function whole(name: string, value: string): number {

@@ -98,7 +98,13 @@ export function maskPath(rootFd: number, path: string): void {
   if (target === undefined) return;
   using(target, () => {
     if (statSync(fdPath(target)).isDirectory())
-      mount({ source: 'tmpfs', target: fdPath(target), type: 'tmpfs', flags: MS.RDONLY, data: 'nr_blocks=1,nr_inodes=1' });
+      mount({
+        source: 'tmpfs',
+        target: fdPath(target),
+        type: 'tmpfs',
+        flags: MS.RDONLY,
+        data: 'nr_blocks=1,nr_inodes=1',
+      });
     else using(openNull(), (nothing) => attach(nothing, target));
   });
   //#end
@@ -106,7 +112,8 @@ export function maskPath(rootFd: number, path: string): void {
 
 /** The host's /dev/null, and surely it: the container's own could be a link that the image put there (CVE-2025-31133). */
 function openNull(): number {
-  if (statSync('/dev/null').rdev !== makedev(1, 3)) throw new Error('/dev/null of this machine is not the null device');
+  if (statSync('/dev/null').rdev !== makedev(1, 3))
+    throw new Error('/dev/null of this machine is not the null device');
   return openTree('/dev/null');
 }
 

@@ -93,7 +93,9 @@ export function touchInRoot(rootFd: number, path: string): number {
   const { dir, base } = posix.parse(posix.normalize(`/${path}`));
   const parent = mkdirAllInRoot(rootFd, dir);
   try {
-    closeSync(openSync(fdPath(parent, base), constants.O_CREAT | constants.O_NOFOLLOW | constants.O_WRONLY, 0o644));
+    closeSync(
+      openSync(fdPath(parent, base), constants.O_CREAT | constants.O_NOFOLLOW | constants.O_WRONLY, 0o644),
+    );
     return openInRoot(parent, base, { noSymlinks: true });
   } catch (error) {
     const target = isErrno(error, 'ELOOP') ? readlinkIfLink(parent, base) : undefined;
@@ -121,7 +123,6 @@ function readlinkIfLink(parent: number, name: string): string | undefined {
     throw error;
   }
 }
-
 
 /** Hangs a tree that openTree gave onto what a descriptor holds. Source: move_mount(2). @throws SyscallError */
 export function attach(tree: number, target: number): void {

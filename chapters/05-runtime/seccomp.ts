@@ -3,7 +3,7 @@ import type { OciSeccomp } from './spec.ts';
 import { loadLibSeccomp, type LibSeccomp } from './syscalls.ts';
 
 /** Actions, as the kernel's filters return them. Source: seccomp(2), <linux/seccomp.h>. */
-const ACTIONS: Readonly<Record<string, number>> = {
+export const ACTIONS: Readonly<Record<string, number>> = {
   SCMP_ACT_KILL: 0x00000000,
   SCMP_ACT_KILL_THREAD: 0x00000000,
   SCMP_ACT_KILL_PROCESS: 0x80000000,
@@ -18,7 +18,7 @@ const WITH_NUMBER = new Set(['SCMP_ACT_ERRNO', 'SCMP_ACT_TRACE']);
 const EPERM = 1;
 
 /** enum scmp_compare */
-const OPERATORS: Readonly<Record<string, number>> = {
+export const OPERATORS: Readonly<Record<string, number>> = {
   SCMP_CMP_NE: 1,
   SCMP_CMP_LT: 2,
   SCMP_CMP_LE: 3,
@@ -29,7 +29,7 @@ const OPERATORS: Readonly<Record<string, number>> = {
 };
 
 /** AUDIT_ARCH_… of <linux/audit.h>; x32 has a number of libseccomp's own. */
-const ARCHITECTURES: Readonly<Record<string, number>> = {
+export const ARCHITECTURES: Readonly<Record<string, number>> = {
   SCMP_ARCH_X86: 0x40000003,
   SCMP_ARCH_X86_64: 0xc000003e,
   SCMP_ARCH_X32: 0x4000003e,

@@ -54,4 +54,3 @@ export function poststart(context: Context, container: Container): void {
     throw error;
   }
 }
-

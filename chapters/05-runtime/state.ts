@@ -59,7 +59,8 @@ export function claimId(root: string, id: string): void {
   try {
     mkdirSync(stateDirectory(root, id), { mode: 0o711 });
   } catch (error) {
-    if (isErrno(error, 'EEXIST')) throw new Error('container with given ID already exists', { cause: undefined });
+    if (isErrno(error, 'EEXIST'))
+      throw new Error('container with given ID already exists', { cause: undefined });
     throw error;
   }
 }
@@ -86,7 +87,8 @@ export function loadState(root: string, id: string): ContainerState {
   try {
     text = readFileSync(path, 'utf8');
   } catch (error) {
-    if (isErrno(error, 'ENOENT', 'ENOTDIR')) throw new Error('container does not exist', { cause: undefined });
+    if (isErrno(error, 'ENOENT', 'ENOTDIR'))
+      throw new Error('container does not exist', { cause: undefined });
     throw error;
   }
   const state = JSON.parse(text) as ContainerState;

@@ -7,7 +7,10 @@ export const run: Run = (context, options, [id]) => {
 };
 
 /** The options that create and run share. */
-export function createOptions(options: Parameters<Run>[1], id: string): Parameters<typeof createContainer>[1] {
+export function createOptions(
+  options: Parameters<Run>[1],
+  id: string,
+): Parameters<typeof createContainer>[1] {
   return {
     id,
     bundle: options.bundle ?? '.',

@@ -11,6 +11,7 @@ export interface Recorded {
   path: string;
   query: Record<string, string>;
   body: string;
+  bytes: Buffer;
 }
 
 export type Answer =
@@ -42,8 +43,8 @@ export async function fakeDaemon({
   const socketPath = join(directory, 'd.sock');
   const requests: Recorded[] = [];
   const server = createServer((request, response) => {
-    void readAll(request).then((body) => {
-      const recorded = record(request, body);
+    void readAll(request).then((bytes) => {
+      const recorded = record(request, bytes);
       if (recorded.path === '/_ping') {
         response.writeHead(200, { 'Api-Version': apiVersion, Ostype: 'linux' }).end();
         return;
@@ -72,7 +73,7 @@ export async function fakeDaemon({
     socket.allowHalfOpen = true;
     socket.on('error', () => {});
     const length = Number(request.headers['content-length'] ?? 0);
-    const recorded = record(request, head.subarray(0, length).toString());
+    const recorded = record(request, head.subarray(0, length));
     requests.push(recorded);
     socket.write(
       'HTTP/1.1 101 UPGRADED\r\nContent-Type: application/vnd.docker.raw-stream\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n',
@@ -101,14 +102,21 @@ export function frame(stream: 1 | 2 | 3, data: string | Buffer): Buffer {
   return Buffer.concat([header, payload]);
 }
 
-async function readAll(request: IncomingMessage): Promise<string> {
+async function readAll(request: IncomingMessage): Promise<Buffer> {
   const chunks: Buffer[] = [];
   for await (const chunk of request) chunks.push(chunk as Buffer);
-  return Buffer.concat(chunks).toString();
+  return Buffer.concat(chunks);
 }
 
-function record(request: IncomingMessage, body: string): Recorded {
+function record(request: IncomingMessage, bytes: Buffer): Recorded {
   const url = new URL(request.url ?? '/', 'http://x');
   const [, version = '', path = url.pathname] = /^\/v([\d.]+)(\/.*)$/.exec(url.pathname) ?? [];
-  return { method: request.method ?? '', version, path, query: Object.fromEntries(url.searchParams), body };
+  return {
+    method: request.method ?? '',
+    version,
+    path,
+    query: Object.fromEntries(url.searchParams),
+    body: bytes.toString(),
+    bytes,
+  };
 }
