@@ -71,7 +71,9 @@ describe('stock ctr on mycontainerd', () => {
       });
 
       it('keeps one in the background: ls, exec, ps, metrics, pause, kill, rm; and sees it all as events', async () => {
-        const events = spawn('ctr', ['-a', engine.address, 'events'], { stdio: ['ignore', 'pipe', 'ignore'] });
+        const events = spawn('ctr', ['-a', engine.address, 'events'], {
+          stdio: ['ignore', 'pipe', 'ignore'],
+        });
         let seen = '';
         events.stdout.on('data', (chunk: Buffer) => (seen += chunk.toString()));
         try {

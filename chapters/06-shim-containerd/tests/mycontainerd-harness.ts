@@ -1,10 +1,25 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { createReadStream, existsSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import {
+  createReadStream,
+  existsSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { makeExecutable } from '../../01-processes/index.ts';
-import { chainIds, loadArchive, makeBaseImage, openContentStore, openImageStore, resolveImage } from '../../04-overlayfs/index.ts';
+import {
+  chainIds,
+  loadArchive,
+  makeBaseImage,
+  openContentStore,
+  openImageStore,
+  resolveImage,
+} from '../../04-overlayfs/index.ts';
 import { defaultSpec, type OciSpec } from '../../05-runtime/index.ts';
 import { jsonAny, OCI_TYPES } from '../api.ts';
 import type { Mount } from '../api-common.ts';
@@ -38,7 +53,11 @@ export async function startEngine(): Promise<Engine> {
   const name = `06c${randomBytes(4).toString('hex')}`;
   const directory = mkdtempSync('/tmp/06c-');
   const bin = join(directory, 'bin');
-  const programs = { mycontainerd: '06-shim-containerd', 'containerd-shim-myrunc-v2': '06-shim-containerd', myrunc: '05-runtime' };
+  const programs = {
+    mycontainerd: '06-shim-containerd',
+    'containerd-shim-myrunc-v2': '06-shim-containerd',
+    myrunc: '05-runtime',
+  };
   for (const [program, chapter] of Object.entries(programs))
     await makeExecutable({
       source: join(chapters, chapter, `${program}.ts`),
@@ -57,7 +76,14 @@ export async function startEngine(): Promise<Engine> {
     process: undefined as never,
     async start() {
       const log = openSync(join(directory, 'log'), 'a');
-      const flags = ['--root', join(directory, 'root'), '--state', join(directory, 'state'), '--address', address];
+      const flags = [
+        '--root',
+        join(directory, 'root'),
+        '--state',
+        join(directory, 'state'),
+        '--address',
+        address,
+      ];
       engine.process = spawn(join(bin, 'mycontainerd'), [...flags, '--log-level', 'debug'], {
         stdio: ['ignore', log, log],
         env: { PATH: process.env['PATH'] },
@@ -71,7 +97,10 @@ export async function startEngine(): Promise<Engine> {
     },
     leftovers: (id) => leftovers(directory, name, id),
     async destroy() {
-      for (const { id } of await engine.client.tasks.list({}).then(({ tasks }) => tasks, () => [])) {
+      for (const { id } of await engine.client.tasks.list({}).then(
+        ({ tasks }) => tasks,
+        () => [],
+      )) {
         await engine.client.tasks.kill({ containerId: id, signal: 9, all: true }).catch(() => undefined);
         await engine.client.tasks.wait({ containerId: id }).catch(() => undefined);
         await engine.client.tasks.delete({ containerId: id }).catch(() => undefined);
@@ -92,7 +121,10 @@ export async function importBaseImage(engine: Engine): Promise<void> {
   const { name, target } = await makeBaseImage({ out: archive });
   const scratch = join(directory, 'scratch');
   const content = await openContentStore(join(scratch, 'content'));
-  await loadArchive(createReadStream(archive), { content, images: await openImageStore(join(scratch, 'images')) });
+  await loadArchive(createReadStream(archive), {
+    content,
+    images: await openImageStore(join(scratch, 'images')),
+  });
 
   const { lease } = await client.leases.create({ id: 'import' });
   const options = { lease: lease.id };

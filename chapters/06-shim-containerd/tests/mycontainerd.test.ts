@@ -4,7 +4,14 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { decodeEvent, jsonAny, OCI_TYPES, type Event } from '../api.ts';
 import { CODES } from '../grpc-errors.ts';
-import { createTask, importBaseImage, runTask, startEngine, until, type Engine } from './mycontainerd-harness.ts';
+import {
+  createTask,
+  importBaseImage,
+  runTask,
+  startEngine,
+  until,
+  type Engine,
+} from './mycontainerd-harness.ts';
 
 describe('mycontainerd', () => {
   let engine: Engine;
@@ -33,9 +40,17 @@ describe('mycontainerd', () => {
   it('runs a container of an image that came in by the API: output, exit status, events in order, nothing left', async () => {
     const { client } = engine;
     const events = record();
-    const { id, pid, output, cgroup } = await createTask(engine, ['sh', '-c', 'echo hello; cat /proc/1/cgroup; exit 7']);
+    const { id, pid, output, cgroup } = await createTask(engine, [
+      'sh',
+      '-c',
+      'echo hello; cat /proc/1/cgroup; exit 7',
+    ]);
     expect(readFileSync(`/proc/${pid}/cgroup`, 'utf8')).toContain(cgroup);
-    expect((await client.tasks.get({ containerId: id })).process).toMatchObject({ id, pid, status: 'CREATED' });
+    expect((await client.tasks.get({ containerId: id })).process).toMatchObject({
+      id,
+      pid,
+      status: 'CREATED',
+    });
 
     await client.tasks.start({ containerId: id });
     expect((await client.tasks.wait({ containerId: id })).exitStatus).toBe(7);
@@ -72,7 +87,10 @@ describe('mycontainerd', () => {
     });
     const { pid } = await client.tasks.start({ containerId: id, execId: 'e' });
     expect((await client.tasks.wait({ containerId: id, execId: 'e' })).exitStatus).toBe(3);
-    expect(await client.tasks.deleteProcess({ containerId: id, execId: 'e' })).toMatchObject({ pid, exitStatus: 3 });
+    expect(await client.tasks.deleteProcess({ containerId: id, execId: 'e' })).toMatchObject({
+      pid,
+      exitStatus: 3,
+    });
     expect(readFileSync(output, 'utf8')).toBe('in\n');
     expect((await client.tasks.get({ containerId: id })).process.status).toBe('RUNNING');
 
@@ -141,7 +159,10 @@ describe('mycontainerd', () => {
       { image: { name: 'x', target: { mediaType: 'm', size: 1, digest: `sha256:${'0'.repeat(64)}` } } },
       other,
     );
-    expect((await client.namespaces.list({})).namespaces.map(({ name }) => name)).toEqual([engine.name, other.namespace]);
+    expect((await client.namespaces.list({})).namespaces.map(({ name }) => name)).toEqual([
+      engine.name,
+      other.namespace,
+    ]);
     await client.images.delete({ name: 'x' }, other);
     await client.namespaces.delete({ name: other.namespace });
   });
@@ -180,13 +201,15 @@ describe('mycontainerd', () => {
     const count = async (): Promise<[blobs: number, snapshots: number]> => {
       let [blobs, snapshots] = [0, 0];
       for await (const { info } of client.content.list({})) blobs += info.length;
-      for await (const { info } of client.snapshots.list({ snapshotter: 'overlayfs' })) snapshots += info.length;
+      for await (const { info } of client.snapshots.list({ snapshotter: 'overlayfs' }))
+        snapshots += info.length;
       return [blobs, snapshots];
     };
     // Roots of other tests in this namespace.
     for await (const { info } of client.snapshots.list({ snapshotter: 'overlayfs' }))
       for (const { name, labels } of info)
-        if ('containerd.io/gc.root' in labels) await client.snapshots.remove({ snapshotter: 'overlayfs', key: name });
+        if ('containerd.io/gc.root' in labels)
+          await client.snapshots.remove({ snapshotter: 'overlayfs', key: name });
     await client.snapshots.prepare({
       snapshotter: 'overlayfs',
       key: 'held',
@@ -204,12 +227,27 @@ describe('mycontainerd', () => {
   });
 
   it('lets no second server have its root or its socket, and is not stopped by what a killed one left', async () => {
-    const second = (...flags: string[]) => spawnSync(join(engine.bin, 'mycontainerd'), flags, { encoding: 'utf8' });
+    const second = (...flags: string[]) =>
+      spawnSync(join(engine.bin, 'mycontainerd'), flags, { encoding: 'utf8' });
     const { directory, address } = engine;
-    const sameRoot = second('--root', join(directory, 'root'), '--state', join(directory, 's2'), '--address', `${directory}/2`);
+    const sameRoot = second(
+      '--root',
+      join(directory, 'root'),
+      '--state',
+      join(directory, 's2'),
+      '--address',
+      `${directory}/2`,
+    );
     expect(sameRoot.status).toBe(1);
     expect(sameRoot.stderr).toMatch(/^mycontainerd: .*root is in use by another process\n$/);
-    const sameSocket = second('--root', join(directory, 'r2'), '--state', join(directory, 's2'), '--address', address);
+    const sameSocket = second(
+      '--root',
+      join(directory, 'r2'),
+      '--state',
+      join(directory, 's2'),
+      '--address',
+      address,
+    );
     expect(sameSocket.status).toBe(1);
     expect(sameSocket.stderr).toContain('another server answers');
     const badFlag = second('--rot', '/x');
@@ -218,6 +256,11 @@ describe('mycontainerd', () => {
     await engine.end('SIGKILL');
     expect(existsSync(address)).toBe(true);
     await engine.start();
-    await until('it answers', () => engine.client.version.version({}).then(() => true, () => false));
+    await until('it answers', () =>
+      engine.client.version.version({}).then(
+        () => true,
+        () => false,
+      ),
+    );
   });
 });

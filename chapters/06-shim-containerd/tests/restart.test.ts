@@ -2,7 +2,15 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { decodeEvent, type Event } from '../api.ts';
 import { CODES } from '../grpc-errors.ts';
-import { importBaseImage, isRunning, runTask, shimPid, startEngine, until, type Engine } from './mycontainerd-harness.ts';
+import {
+  importBaseImage,
+  isRunning,
+  runTask,
+  shimPid,
+  startEngine,
+  until,
+  type Engine,
+} from './mycontainerd-harness.ts';
 
 describe('mycontainerd and the death of processes', () => {
   let engine: Engine;
@@ -26,7 +34,11 @@ describe('mycontainerd and the death of processes', () => {
 
   it('finds a running container again after its own kill -9; the container noticed nothing', async () => {
     const { client } = engine;
-    const { id, pid, output } = await runTask(engine, ['sh', '-c', 'i=0; while sleep 0.1; do i=$((i+1)); echo $i; done']);
+    const { id, pid, output } = await runTask(engine, [
+      'sh',
+      '-c',
+      'i=0; while sleep 0.1; do i=$((i+1)); echo $i; done',
+    ]);
     const shim = shimPid(engine, id);
     await engine.end('SIGKILL');
     const lines = (): string[] => readFileSync(output, 'utf8').trim().split('\n');
@@ -34,7 +46,11 @@ describe('mycontainerd and the death of processes', () => {
     await until('the container goes on writing', () => lines().length > before + 2);
     await engine.start();
 
-    expect((await client.tasks.get({ containerId: id })).process).toMatchObject({ id, pid, status: 'RUNNING' });
+    expect((await client.tasks.get({ containerId: id })).process).toMatchObject({
+      id,
+      pid,
+      status: 'RUNNING',
+    });
     expect(shimPid(engine, id)).toBe(shim);
     const exit = client.tasks.wait({ containerId: id });
     await client.tasks.kill({ containerId: id, signal: 9 });
@@ -46,7 +62,11 @@ describe('mycontainerd and the death of processes', () => {
 
   it('tells of an exit that happened while it was away, once', async () => {
     const { client } = engine;
-    const { id, pid } = await runTask(engine, ['sh', '-c', 'while [ ! -e /tmp/go ]; do sleep 0.05; done; exit 9']);
+    const { id, pid } = await runTask(engine, [
+      'sh',
+      '-c',
+      'while [ ! -e /tmp/go ]; do sleep 0.05; done; exit 9',
+    ]);
     const { process: running } = await client.tasks.get({ containerId: id });
     expect(running.status).toBe('RUNNING');
     const root = `/proc/${pid}/root`;
@@ -57,7 +77,10 @@ describe('mycontainerd and the death of processes', () => {
     await engine.start();
 
     expect(await event('TaskExit', id)).toMatchObject({ id, pid, exitStatus: 9 });
-    expect((await client.tasks.get({ containerId: id })).process).toMatchObject({ status: 'STOPPED', exitStatus: 9 });
+    expect((await client.tasks.get({ containerId: id })).process).toMatchObject({
+      status: 'STOPPED',
+      exitStatus: 9,
+    });
     expect((await client.tasks.wait({ containerId: id })).exitStatus).toBe(9);
     await client.tasks.delete({ containerId: id });
     expect(engine.leftovers(id)).toEqual([]);
@@ -72,7 +95,10 @@ describe('mycontainerd and the death of processes', () => {
     expect((await waiting).exitStatus).toBe(137);
     expect(await exit).toMatchObject({ id, pid, exitStatus: 137 });
     await until('the task is gone', () =>
-      client.tasks.get({ containerId: id }).then(() => false, (error: { code: number }) => error.code === CODES.NotFound),
+      client.tasks.get({ containerId: id }).then(
+        () => false,
+        (error: { code: number }) => error.code === CODES.NotFound,
+      ),
     );
     expect(isRunning(pid)).toBe(false);
     expect(engine.leftovers(id)).toEqual([]);
