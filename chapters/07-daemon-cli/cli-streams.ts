@@ -3,7 +3,7 @@ import type { Socket } from 'node:net';
 import type { ReadStream } from 'node:tty';
 import type { ApiClient } from './api-client.ts';
 import { demultiplex } from './cli-demultiplex.ts';
-import { detachFilter, parseDetachKeys, rawMode, windowSize } from './terminal.ts';
+import { DEFAULT_DETACH_KEYS, detachFilter, parseDetachKeys, rawMode, windowSize } from './terminal.ts';
 
 /** What of a container is joined to what of this process. */
 export interface Attachment {
@@ -98,7 +98,7 @@ function sendInput(
 
 /** The detach keys in force: those given, or Docker's. */
 export const detachKeysOf = (given: string | undefined): number[] =>
-  parseDetachKeys(given ?? 'ctrl-p,ctrl-q');
+  parseDetachKeys(given ?? DEFAULT_DETACH_KEYS);
 
 const RESIZE_TRIES = 10;
 
