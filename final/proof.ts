@@ -7,6 +7,7 @@ import { act, isAlive, readMountinfo, readStatus } from '../chapters/01-processe
 import { openCgroup } from '../chapters/03-cgroups/index.ts';
 import { findBusybox, makeBaseImage } from '../chapters/04-overlayfs/index.ts';
 import { BIN } from './build.ts';
+import { cpuLimit } from './cpu-limit.ts';
 import { isRunning, processes, supervisorPid, type Engine } from './engine.ts';
 
 /** What runs in the container: changes a file of the image, says so, and ends with the status that it is told. */
@@ -134,30 +135,26 @@ export async function prove(engine: Engine, signal: AbortSignal): Promise<boolea
 
       await d.step('What it may use: the cgroup', {
         why: 'The kernel counts what the processes of a cgroup use, and stops them at the limit.',
-        run: async (s) => {
+        run: (s) => {
           const cgroup = openCgroup(`/mydocker/${container.Id}`);
-          const stats = await cgroup.stats();
-          s.evidence(`cgroup ${cgroup.path}`, { ...cgroup.paths() });
+          const { memory, cpu, pids } = cgroup.stats();
+          if (!memory || !cpu || !pids)
+            throw new Error('this machine lacks the memory, cpu or pids controller');
+          const { quota, period } = cpuLimit(cgroup);
+          s.evidence(`cgroup ${cgroup.path}, in the trees of ${cgroup.layout}`, cgroup.paths());
           s.evidence('limits', {
-            memory: `${stats.memory.limit} bytes (asked: ${LIMITS.memory})`,
-            cpu: `${stats.cpu.quota} µs of every ${stats.cpu.period} µs (asked: ${LIMITS.cpus} processors)`,
-            pids: `${stats.pids.limit} (asked: ${LIMITS.pids})`,
+            memory: `${memory.limit} bytes (asked: ${LIMITS.memory})`,
+            cpu: `${quota} µs of every ${period} µs (asked: ${LIMITS.cpus} processors)`,
+            pids: `${pids.limit} (asked: ${LIMITS.pids})`,
           });
-          s.evidence('use', {
-            memory: `${stats.memory.usage} bytes`,
-            cpu: `${stats.cpu.usage} ns`,
-            pids: stats.pids.current,
-          });
+          s.evidence('use', { memory: `${memory.usage} bytes`, cpu: `${cpu.usage} ns`, pids: pids.current });
           s.claim('the container is in it', cgroup.pids().includes(pid));
-          s.claim(
-            'the limits are those that were asked for',
-            stats.memory.limit === LIMITS.memory &&
-              stats.pids.limit === LIMITS.pids &&
-              stats.cpu.quota === LIMITS.cpus * stats.cpu.period,
-          );
+          s.claim('its memory limit is the one that was asked for', memory.limit === LIMITS.memory);
+          s.claim('so is its share of the processors', quota === LIMITS.cpus * period);
+          s.claim('so is the number of its processes', pids.limit === LIMITS.pids);
           s.claim(
             'it uses some memory, less than its limit',
-            stats.memory.usage > 0 && stats.memory.usage < LIMITS.memory,
+            memory.usage > 0 && memory.usage < LIMITS.memory,
           );
         },
       });

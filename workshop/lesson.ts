@@ -22,6 +22,21 @@ export function chapterSlugs(): string[] {
     .sort();
 }
 
+/** What can be read, in order: the README under the empty slug, then the chapters. Titles are HTML. */
+export function contents(): Pick<Lesson, 'slug' | 'title'>[] {
+  return ['', ...chapterSlugs()].map((slug) => {
+    const path = slug ? join(ROOT, 'chapters', slug, 'README.md') : join(ROOT, 'README.md');
+    const heading = existsSync(path) ? /^# (.+)$/m.exec(readFileSync(path, 'utf8'))?.[1] : undefined;
+    return { slug, title: heading === undefined ? slug : plain(heading) };
+  });
+}
+
+const plain = (markdown: string): string =>
+  new Marked().parseInline(markdown, { async: false }).replace(/<[^>]+>/g, '');
+
+/** The README, which is the book's first page. */
+export const renderReadme = (): Lesson => renderLesson(join(ROOT, 'README.md'), '');
+
 /** One chapter's lesson as HTML, quoted code included. @throws Error when it quotes a region that is not there */
 export function renderChapter(slug: string): Lesson {
   return renderLesson(join(ROOT, 'chapters', slug, 'README.md'), slug);

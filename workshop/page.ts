@@ -1,9 +1,9 @@
 import { escapeHtml, type Lesson } from './lesson.ts';
 
 /** A whole page around a lesson: the chapters at the side, the neighbours at the end. No request leaves the machine. */
-export function page(lesson: Lesson, all: readonly Lesson[]): string {
+export function page(lesson: Lesson, all: readonly Pick<Lesson, 'slug' | 'title'>[]): string {
   const at = all.findIndex((other) => other.slug === lesson.slug);
-  const link = (other: Lesson | undefined, label: string): string =>
+  const link = (other: Pick<Lesson, 'slug' | 'title'> | undefined, label: string): string =>
     other ? `<a href="${address(other)}"><small>${label}</small>${other.title}</a>` : '<span></span>';
   const chapters = all
     .map((other) => {
@@ -83,6 +83,7 @@ pre { background: var(--panel); border: 1px solid var(--rule); border-radius: 6p
 table { border-collapse: collapse; font: 14px/1.5 system-ui, sans-serif; display: block; overflow-x: auto; }
 th, td { border: 1px solid var(--rule); padding: .4rem .7rem; text-align: left; vertical-align: top; }
 th { background: var(--panel); }
+td:first-child > code, td:nth-child(2) > code { white-space: nowrap; }
 blockquote { margin: 1.2rem 0; padding: .1rem 1.1rem; border-left: 4px solid var(--rule); color: var(--soft); }
 details { margin: 1rem 0; }
 summary { cursor: pointer; }

@@ -1,7 +1,7 @@
 import { readFileSync, statSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { join, sep } from 'node:path';
-import { chapterSlugs, escapeHtml, renderChapter, renderLesson, type Lesson } from './lesson.ts';
+import { chapterSlugs, contents, escapeHtml, renderChapter, renderReadme } from './lesson.ts';
 import { address, errorPage, page } from './page.ts';
 
 const ROOT = join(import.meta.dirname, '..');
@@ -43,8 +43,14 @@ function answer(request: IncomingMessage, response: ServerResponse): void {
   if (!/^(127\.0\.0\.1|localhost|\[::1\])(:\d+)?$/.test(host))
     return send(response, 403, HTML, errorPage(`Not served as ${host}.`));
   const path = decodeURIComponent(new URL(request.url ?? '/', 'http://localhost').pathname);
-  const lesson = allLessons().find((one) => address(one) === path);
-  if (lesson) return send(response, 200, HTML, page(lesson, allLessons()));
+  const entry = contents().find((one) => address(one) === path);
+  if (entry)
+    return send(
+      response,
+      200,
+      HTML,
+      page(entry.slug ? renderChapter(entry.slug) : renderReadme(), contents()),
+    );
   if (chapterSlugs().includes(path.slice(1)))
     return void response.writeHead(301, { location: `${path}/` }).end();
   if (path.startsWith('/source/')) return sendSource(response, path.slice('/source/'.length));
@@ -64,7 +70,7 @@ function sendSource(response: ServerResponse, file: string): void {
     response,
     200,
     HTML,
-    page({ slug: 'source', title: escapeHtml(file), html, sections: [] }, allLessons()),
+    page({ slug: 'source', title: escapeHtml(file), html, sections: [] }, contents()),
   );
 }
 
@@ -79,11 +85,6 @@ const SERVED = [
   'LICENSE',
   'package.json',
 ];
-
-/** The README and the chapters, in reading order. */
-export function allLessons(): Lesson[] {
-  return [{ ...renderLesson(join(ROOT, 'README.md')), slug: '' }, ...chapterSlugs().map(renderChapter)];
-}
 
 function send(response: ServerResponse, status: number, type: string, body: string): void {
   response.writeHead(status, { 'content-type': type, 'cache-control': 'no-store' }).end(body);

@@ -8,6 +8,7 @@ export {
   type WrongAnswer,
   type Trial,
 } from './exercise.ts';
+export { inChild, type WaitingChild } from './trial-child.ts';
 export {
   act,
   demo,
@@ -92,3 +93,12 @@ export {
   type Pty,
   type WindowSize,
 } from './pty.ts';
+export {
+  processTree,
+  linkTree,
+  subtree,
+  describeProcess,
+  formatPsTree,
+  formatPstree,
+  type ProcessNode,
+} from './tree.ts';

@@ -44,7 +44,7 @@ const ALL_ACCESS = 7;
  * major, minor}, and ends with r0 = 1 (allowed) or 0 (EPERM).
  */
 export function assemble({ allowAll, exceptions }: DeviceList): Buffer {
-  //#gap 03.8 assemble
+  //#region assemble
   const code: Buffer[] = [
     instruction(LOAD_WORD, 2, 1, 0, 0), // r2 = access << 16 | type
     instruction(MOVE_REG, 3, 2, 0, 0),
@@ -71,7 +71,7 @@ export function assemble({ allowAll, exceptions }: DeviceList): Buffer {
   }
   code.push(instruction(MOVE, 0, 0, 0, allowAll ? 1 : 0), instruction(EXIT, 0, 0, 0, 0));
   return Buffer.concat(code);
-  //#end
+  //#endregion
 }
 
 // Operation codes: class (load 1, 32-bit arithmetic 4, jump 5, arithmetic 7), operand (0 a number, 8 a register), operation.

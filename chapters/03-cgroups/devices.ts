@@ -42,7 +42,7 @@ export interface DeviceList {
  * the very same numbers.
  */
 export function deviceList(rules: readonly DeviceRule[]): DeviceList {
-  //#gap 03.3 deviceList
+  //#gap 03.4 deviceList
   let list: DeviceList = { allowAll: true, exceptions: [] }; // a new cgroup denies nothing
   for (const { allow, type, major, minor, access } of rules.map(fullRule)) {
     if (type === 'a') {

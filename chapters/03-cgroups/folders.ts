@@ -29,6 +29,7 @@ export function cgroupPath(path: string): string {
  * Returns the folders that were made, topmost first. If anything fails, those are gone again.
  */
 export function makeFolders(top: string, path: string, each: (folder: string) => void): string[] {
+  //#gap 03.2 makeFolders
   const made: string[] = [];
   let folder = top;
   try {
@@ -47,6 +48,7 @@ export function makeFolders(top: string, path: string, each: (folder: string) =>
     removeFolders(made);
     throw error;
   }
+  //#end
 }
 
 /** Takes away folders that were just made and are empty, the last first. */

@@ -1,6 +1,9 @@
-/** What a cgroup and those below it have used. A part is missing where its controller is. */
+/**
+ * What a cgroup and those below it have used, and how much they may. Where the machine lacks a controller nothing has been counted and nothing is limited:
+ * 0, and Infinity.
+ */
 export interface CgroupStats {
-  cpu?: {
+  cpu: {
     /** nanoseconds of processor time */
     usage: number;
     /** nanoseconds in programs' own code */
@@ -9,6 +12,10 @@ export interface CgroupStats {
     system: number;
     /** nanoseconds on each processor; v1 only */
     perCpu?: number[];
+    /** microseconds in each period; Infinity when there is no limit */
+    quota: number;
+    /** microseconds */
+    period: number;
     throttling: {
       /** periods in which something ran */
       periods: number;
@@ -18,13 +25,13 @@ export interface CgroupStats {
       throttledTime: number;
     };
   };
-  memory?: {
+  memory: {
     /** bytes, with the page cache */
     usage: number;
     /** bytes; Infinity when there is none */
     limit: number;
     /** the most that usage has been, in bytes; `undefined` where the kernel does not say */
-    maxUsage?: number;
+    maxUsage: number | undefined;
     /** how often the limit was hit */
     failcnt: number;
     /** processes that the kernel has killed for want of memory */
@@ -32,18 +39,20 @@ export interface CgroupStats {
     /** bytes of file contents that nobody has used for a while: the kernel takes them back first. `docker stats` leaves them out. */
     inactiveFile: number;
     /** bytes of swap (v2) or of memory and swap together (v1); `undefined` without swap accounting */
-    swapUsage?: number;
-    swapLimit?: number;
+    swapUsage: number | undefined;
+    swapLimit: number | undefined;
     /** memory.stat as it is, with the words of its version */
     stats: Record<string, number>;
   };
-  pids?: {
+  pids: {
     /** processes and threads */
     current: number;
     /** Infinity when there is none */
     limit: number;
+    /** how many forks the limit has refused */
+    refused: number;
   };
-  blkio?: {
+  blkio: {
     serviceBytes: IoCount[];
     serviced: IoCount[];
   };
@@ -60,5 +69,5 @@ export interface IoCount {
 }
 
 /** The memory that `docker stats` shows: without file contents that could be dropped at any time. */
-export const workingSet = (memory: NonNullable<CgroupStats['memory']>): number =>
+export const workingSet = (memory: Pick<CgroupStats['memory'], 'usage' | 'inactiveFile'>): number =>
   Math.max(0, memory.usage - memory.inactiveFile);

@@ -75,7 +75,7 @@ const THROTTLE = {
  */
 function memoryWrites(memory: MemoryResources, now: ReadFile): Write[] {
   const controller = 'memory';
-  //#gap 03.2 memoryWrites
+  //#region memoryWrites
   const limit = { controller, file: 'memory.limit_in_bytes', asked: 'memory.limit' } as const;
   const swap = { controller, file: 'memory.memsw.limit_in_bytes', asked: 'memory.swap' } as const;
   // Unlimited memory with a limit on both would be no limit less: unless swap is spoken of, it goes too.
@@ -87,7 +87,7 @@ function memoryWrites(memory: MemoryResources, now: ReadFile): Write[] {
     const growing = swapLimit === -1 || Number(now(controller, limit.file)) < swapLimit;
     writes[growing ? 'unshift' : 'push']({ ...swap, value: String(swapLimit) });
   }
-  //#end
+  //#endregion
   const set = (file: string, value: unknown, asked: string): void =>
     void writes.push({ controller, file, value: String(value), asked });
   if (memory.reservation) set('memory.soft_limit_in_bytes', memory.reservation, 'memory.reservation');

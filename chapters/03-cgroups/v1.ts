@@ -35,11 +35,11 @@ export function createV1(host: CgroupHost, path: string): string[] {
  * Called from the top down, it finds the parent filled.
  */
 function inheritCpuset(folder: string): void {
-  //#gap 03.4 inheritCpuset
+  //#region inheritCpuset
   for (const file of ['cpuset.cpus', 'cpuset.mems'])
     if (readControl(join(folder, file)) === '')
       writeControl(join(folder, file), readControl(join(folder, '..', file)) ?? '');
-  //#end
+  //#endregion
 }
 
 /** The handle of a cgroup on v1 or hybrid. Nothing is read or made yet. */

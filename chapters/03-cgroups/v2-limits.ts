@@ -84,7 +84,7 @@ const THROTTLE = {
  * @throws RangeError for a limit on both without one on memory: there is nothing to subtract
  */
 export function swapOnly({ limit = 0, swap = 0 }: MemoryResources): number | string | undefined {
-  //#gap 03.7 swapOnly
+  //#gap 03.3 swapOnly
   if (swap === 0) return limit === -1 ? -1 : undefined;
   if (swap === -1 || limit === -1) return swap;
   if (limit === 0)

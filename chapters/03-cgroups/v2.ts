@@ -31,7 +31,7 @@ export function createV2(host: CgroupHost, path: string): string[] {
  * processes of its own, say), a limit that asks for it will say so, and the others work.
  */
 function enableControllers(folder: string): void {
-  //#gap 03.6 enableControllers
+  //#region enableControllers
   const all = (readControl(join(folder, 'cgroup.controllers')) ?? '').split(' ').filter(Boolean);
   const enabled = (readControl(join(folder, 'cgroup.subtree_control')) ?? '').split(' ');
   for (const controller of all.filter((name) => !enabled.includes(name)))
@@ -40,7 +40,7 @@ function enableControllers(folder: string): void {
     } catch (error) {
       if (!isErrno(error, 'EBUSY', 'EOPNOTSUPP', 'ENOENT', 'EACCES', 'EPERM', 'EINVAL')) throw error;
     }
-  //#end
+  //#endregion
 }
 
 /** The handle of a cgroup on v2. Nothing is read or made yet. */

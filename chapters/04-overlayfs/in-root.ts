@@ -20,7 +20,7 @@ export function openDirectory(path: string): number {
  * @throws SyscallError ENOENT, ENOTDIR, ELOOP …
  */
 export function openInRoot(root: number, path: string, flags: number): number {
-  //#gap 04.4 openInRoot
+  //#gap 04.5 openInRoot
   const how = new BigUint64Array([
     BigInt(flags | O_CLOEXEC),
     0n, // the mode of a new file: none is made here

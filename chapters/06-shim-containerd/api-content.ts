@@ -30,7 +30,7 @@ export interface WriteContentRequest {
   ref: string;
   total: number;
   expected: string;
-  /** Where `data` begins. Behind what is there: the rest is cut off. Beyond it: refused. */
+  /** Where `data` begins: what has been written so far, or 0 to begin anew. */
   offset: number;
   data: Uint8Array;
   labels: Record<string, string>;

@@ -17,7 +17,7 @@ export interface EventsApi {
   subscribe: ServerStream<{ filters: string[] }, Envelope>;
 }
 
-/** What the events say: the type's name in `containerd.events`, and its fields. */
+/** What the events say, by the names of their types. Those of tasks are written by shims: shim-protos.ts. */
 export interface EventTypes {
   TaskCreate: {
     containerId: string;
@@ -50,6 +50,9 @@ export interface EventTypes {
   NamespaceCreate: { name: string; labels: Record<string, string> };
   NamespaceUpdate: { name: string; labels: Record<string, string> };
   NamespaceDelete: { name: string };
+  ImageCreate: { name: string; labels: Record<string, string> };
+  ImageUpdate: { name: string; labels: Record<string, string> };
+  ImageDelete: { name: string };
   SnapshotPrepare: { key: string; parent: string };
   SnapshotCommit: { key: string; name: string };
   SnapshotRemove: { key: string };

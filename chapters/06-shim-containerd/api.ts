@@ -86,6 +86,18 @@ export const encodeMessage = (type: string, message: object): Buffer =>
 export const decodeMessage = (type: string, bytes: Uint8Array): object =>
   codec(root().lookupType(type)).decode(bytes);
 
+/** A message as JSON that can be written to disk: bytes are base64, fields without a value are left out. */
+export function messageToJson(type: string, message: object): object {
+  const found = root().lookupType(type);
+  return found.toObject(found.fromObject(message), { longs: Number, enums: String, bytes: String });
+}
+
+/** The message that `messageToJson` wrote. */
+export function messageFromJson(type: string, json: object): object {
+  const found = root().lookupType(type);
+  return decodeMessage(type, found.encode(found.fromObject(json)).finish());
+}
+
 /** An Any that holds JSON, as containerd keeps runtime specs: `jsonAny('…/runtime-spec/1/Spec', spec)`. */
 export const jsonAny = (typeUrl: string, value: unknown): Any => ({
   typeUrl,
@@ -118,19 +130,25 @@ export const runcOptions = (options: {
 
 /** An event as an Any: `eventAny('TaskExit', {…})`. */
 export const eventAny = <T extends keyof EventTypes>(type: T, event: Input<EventTypes[T]>): Any => ({
-  typeUrl: `containerd.events.${type}`,
-  value: encodeMessage(`containerd.events.${type}`, event),
+  typeUrl: eventType(type),
+  value: encodeMessage(eventType(type), event),
 });
 
 /** An event with its name: `if (event.type === 'TaskExit') event.exitStatus`. */
 export type Event = { [T in keyof EventTypes]: { type: T } & EventTypes[T] }[keyof EventTypes];
 
-/** What an event says, or undefined where its type is none of containerd.events. */
+/** What an event says, or undefined where it is none that we know. */
 export function decodeEvent(any: Any | null): Event | undefined {
-  const [, type] = /(?:^|\/)containerd\.events\.(\w+)$/.exec(any?.typeUrl ?? '') ?? [];
-  if (!type || !root().lookup(`containerd.events.${type}`)) return undefined;
-  return { type, ...decodeMessage(`containerd.events.${type}`, any!.value) } as Event;
+  // Some senders put a host before the name, as in URLs.
+  const fullName = any?.typeUrl.split('/').at(-1) ?? '';
+  const type = fullName.split('.').at(-1)!;
+  if (!any || fullName !== eventType(type) || !root().lookup(fullName)) return undefined;
+  return { type, ...decodeMessage(fullName, any.value) } as Event;
 }
+
+/** The events of images live in another package than all others. */
+const eventType = (type: string): string =>
+  `${/^Image[A-Z]/.test(type) ? 'containerd.services.images.v1' : 'containerd.events'}.${type}`;
 
 const root = lazyProtos(
   ...COMMON_PROTOS,

@@ -165,14 +165,18 @@ describe('the overlayfs snapshotter', () => {
     const child = spawn(process.execPath, ['--import', 'tsx', '-e', program], {
       stdio: ['ignore', 'pipe', 'inherit'],
     });
+    const ended = once(child, 'close');
     let output = '';
     child.stdout.setEncoding('utf8').on('data', (text: string) => (output += text));
     try {
-      while (output.split('\n').length < 20) await once(child.stdout, 'data');
+      while (output.split('\n').length < 20) {
+        await Promise.race([once(child.stdout, 'data'), ended]);
+        expect(child.exitCode).toBe(null);
+      }
       await expect(overlayfsSnapshotter(dir)).rejects.toMatchObject({ code: 'UNAVAILABLE' });
     } finally {
       child.kill('SIGKILL');
-      await once(child, 'close');
+      await ended;
     }
 
     const snapshots = await overlayfsSnapshotter(dir);

@@ -1,0 +1,49 @@
+import { closeSync, readSync } from 'node:fs';
+import { setTimeout } from 'node:timers/promises';
+import { dup2, execve, fork, getpid, pipe, waitAsync, type WaitStatus } from '../01-processes/index.ts';
+import type { Cgroup } from './cgroup.ts';
+
+/** Starts a shell script that has joined the cgroup before its first line runs. Returns its process id. */
+export function startIn(cgroup: Cgroup | undefined, script: string): number {
+  return fork(() => {
+    cgroup?.add(getpid());
+    execve('/bin/sh', ['sh', '-c', script], ['PATH=/bin:/usr/bin:/sbin:/usr/sbin']);
+  });
+}
+
+/** Runs a script to its end and gives its status, and what it said on both streams. */
+export async function runIn(
+  cgroup: Cgroup | undefined,
+  script: string,
+): Promise<{ status: WaitStatus; said: string }> {
+  const { read, write } = pipe();
+  const pid = fork(() => {
+    dup2(write, 1);
+    dup2(write, 2);
+    cgroup?.add(getpid());
+    execve('/bin/sh', ['sh', '-c', script], ['PATH=/bin:/usr/bin:/sbin:/usr/sbin']);
+  });
+  closeSync(write);
+  const status = await waitAsync(pid);
+  const chunk = Buffer.alloc(65536);
+  const said = chunk.toString('utf8', 0, readSync(read, chunk)).trim();
+  closeSync(read);
+  return { status, said };
+}
+
+/** Waits, without blocking, until something holds; false when it does not within twenty seconds. */
+export async function eventually(holds: () => boolean): Promise<boolean> {
+  for (let i = 0; i < 1000; i++) {
+    if (holds()) return true;
+    await setTimeout(20);
+  }
+  return false;
+}
+
+/** How a process ended, in words. */
+export const ending = (status: WaitStatus): string =>
+  status.kind === 'exited'
+    ? `exited with status ${status.code}`
+    : status.kind === 'signaled'
+      ? `killed by signal ${status.signal}`
+      : status.kind;

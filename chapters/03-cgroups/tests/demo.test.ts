@@ -1,0 +1,46 @@
+import { spawn, spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import type { StepRecord } from '../../01-processes/index.ts';
+import { openCgroup } from '../index.ts';
+
+const tsx = join(import.meta.dirname, '..', '..', '..', 'node_modules', '.bin', 'tsx');
+const script = join(import.meta.dirname, '..', 'demo.ts');
+
+/** Of what the demo named, nothing may be there: neither its cgroups nor the trees that it made for release_agent. */
+function expectGone(text: string): void {
+  const [name] = /ch03-demo-[0-9a-f]{6}/.exec(text)!;
+  expect(openCgroup(`/${name}`).exists()).toBe(false);
+  expect(readFileSync('/proc/self/cgroup', 'utf8')).not.toContain(name);
+}
+
+test('the demo keeps every claim, shows each step with its call, and leaves nothing', () => {
+  const run = spawnSync(tsx, [script, '--json'], { encoding: 'utf8' });
+  expect(run.stderr).toBe('');
+  expect(run.status).toBe(0);
+  const { held, steps } = JSON.parse(run.stdout) as { held: boolean; steps: StepRecord[] };
+  expect(held).toBe(true);
+  expect(steps).toHaveLength(8);
+  for (const step of steps) {
+    // What a machine cannot show is said.
+    expect(step.calls.length + step.notes.length, step.title).toBeGreaterThan(0);
+    expect(step.claims.length + step.notes.length, step.title).toBeGreaterThan(0);
+  }
+  expectGone(run.stdout);
+});
+
+test('interrupted while a loop runs in its quota, it ends the loop and takes the cgroups away', async () => {
+  const run = spawn(tsx, [script], { stdio: ['ignore', 'pipe', 'pipe'] });
+  let text = '';
+  run.stdout.on('data', (data: Buffer) => {
+    const before = text;
+    text += data.toString();
+    const spinning = /write\("cpu\./;
+    if (spinning.test(text) && !spinning.test(before)) run.kill('SIGINT');
+  });
+  const status = await new Promise((resolve) => run.on('close', (code, signal) => resolve(code ?? signal)));
+  expect(status).toBe(130);
+  expect(text).not.toContain('4. Memory');
+  expectGone(text);
+});
