@@ -48,8 +48,7 @@ export async function removeContainer(
       throw error;
     }
   });
-  const { exitCode, error } = record.state;
-  run.removed({ exitCode, error });
+  run.removed({ exitCode: record.state.exitCode, error: '' });
   daemon.runs.forget(record);
   tell(daemon, record, 'destroy');
 }

@@ -181,7 +181,7 @@ async function load(daemon: Daemon, call: Call): Promise<void> {
       for (const image of images) {
         await unpack(containerd, image, id);
         await labelReferences(containerd, image);
-        const names = image.names.map(fullName);
+        const names = [...new Set(image.names.map(fullName))];
         for (const name of names) {
           await nameImage(daemon, name, image.target);
           say({ stream: `Loaded image: ${familiarString(parseReference(name))}\n` });
