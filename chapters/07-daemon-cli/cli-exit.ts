@@ -10,7 +10,8 @@ export function endQuietlyOnClosedPipe(): void {
   for (const stream of [process.stdout, process.stderr])
     stream.on('error', (error: NodeJS.ErrnoException) => {
       if (error.code === 'EPIPE') process.exit(128 + constants.signals.SIGPIPE);
-      if (stream === process.stdout) process.stderr.write(`mydocker: cannot write the output: ${error.message}\n`);
+      if (stream === process.stdout)
+        process.stderr.write(`mydocker: cannot write the output: ${error.message}\n`);
       process.exit(1);
     });
 }

@@ -62,7 +62,9 @@ async function removeSerially(
   await unlessGone(containerd.containers.delete({ id }));
   await unlessGone(containerd.snapshots.remove({ snapshotter: SNAPSHOTTER, key: id }));
   const anonymous = record.mounts.flatMap(({ name }) =>
-    name !== undefined && store.all().some((volume) => volume.name === name && volume.anonymous) ? [name] : [],
+    name !== undefined && store.all().some((volume) => volume.name === name && volume.anonymous)
+      ? [name]
+      : [],
   );
   await containers.remove(record);
   if (volumes)
