@@ -8,6 +8,7 @@ export {
   type WrongAnswer,
   type Trial,
 } from './exercise.ts';
+export { inChild, type WaitingChild } from './trial-child.ts';
 export {
   act,
   demo,

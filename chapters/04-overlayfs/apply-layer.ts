@@ -3,7 +3,7 @@ import { closeSync, constants, fstatSync, readdirSync, readlinkSync, rmSync } fr
 import { isErrno } from '../01-processes/index.ts';
 import { decompress } from './compression.ts';
 import type { Digest } from './digest.ts';
-import { invalidArgument } from './errors.ts';
+import { invalidArgument, StoreError } from './errors.ts';
 import { inDirectory, openDirectory, openInRoot, openParent, pathParts } from './in-root.ts';
 import { readTar } from './tar.ts';
 import type { TarHeader } from './tar-header.ts';
@@ -49,7 +49,8 @@ interface Target {
  * owners, times and extended attributes. No name and no link in it can reach out of the directory.
  * @param dir its path, or a handle of it (`openMounts`)
  * Source: OCI image-spec, layer.md; containerd, archive/tar.go.
- * @throws StoreError INVALID_ARGUMENT for what is refused (the directory is then half unpacked: throw it away); SyscallError
+ * @throws StoreError INVALID_ARGUMENT for what is refused (the directory is then half unpacked: throw it away);
+ * Error that names the entry, with the SyscallError as its cause
  */
 export async function applyLayer(
   layer: AsyncIterable<Uint8Array>,
@@ -72,7 +73,7 @@ export async function applyLayer(
       try {
         await applyEntry(target, header, body);
       } catch (error) {
-        throw invalidArgument(`layer entry ${JSON.stringify(header.name)}: ${messageOf(error)}`, error);
+        throw inEntry(header.name, error);
       }
       if (header.type === 'directory') directories.push(header);
       size += header.size;
@@ -84,7 +85,13 @@ export async function applyLayer(
   return { diffId: `sha256:${hash.digest('hex')}`, size, ignored: target.ignored };
 }
 
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+/** The same error, told of an entry. */
+function inEntry(name: string, error: unknown): Error {
+  const message = `layer entry ${JSON.stringify(name)}: ${error instanceof Error ? error.message : String(error)}`;
+  return error instanceof StoreError
+    ? new StoreError(error.code, message, { cause: error })
+    : new Error(message, { cause: error });
+}
 
 async function* tee(
   source: AsyncIterable<Uint8Array>,
@@ -106,6 +113,7 @@ async function applyEntry(target: Target, header: TarHeader, body: AsyncIterable
   }
   if (name.startsWith(WHITEOUT_PREFIX)) return applyWhiteout(target, parts, name);
 
+  //#region entry
   const parent = openParent(target.root, parts, true)!;
   try {
     const path = inDirectory(parent, name);
@@ -127,6 +135,7 @@ async function applyEntry(target: Target, header: TarHeader, body: AsyncIterable
   } finally {
     closeSync(parent);
   }
+  //#endregion
 }
 
 /** The entry that a hard link is another name of: a path that link(2) takes without following what it finds there. */
@@ -140,6 +149,9 @@ function openLinkTarget(root: number, linkname: string): { link: string; close: 
 }
 
 function applyWhiteout(target: Target, parts: string[], name: string): void {
+  const gone = name.slice(WHITEOUT_PREFIX.length);
+  if (gone === '' || gone === '.' || gone === '..')
+    throw invalidArgument('a whiteout of the directory itself, or of the one above: refused');
   const overlay = target.whiteouts === 'overlay';
   const parent = openParent(target.root, parts, overlay);
   if (parent === undefined) return; // nothing there to be deleted
@@ -149,9 +161,6 @@ function applyWhiteout(target: Target, parts: string[], name: string): void {
       else removeOthers(parent, target.placed);
       return;
     }
-    const gone = name.slice(WHITEOUT_PREFIX.length);
-    if (gone === '' || gone === '.' || gone === '..')
-      throw invalidArgument('a whiteout of the directory itself, or of the one above: refused');
     rmSync(inDirectory(parent, gone), { recursive: true, force: true });
     if (overlay) makeWhiteout(inDirectory(parent, gone));
   } finally {

@@ -40,7 +40,7 @@ export function layersOf(mounts: readonly Mount[]): LayerStack {
 export function changesOf({ upper, lowers }: LayerStack): Change[] {
   const changes: Change[] = [];
   const visit = (dir: string): void => {
-    //#gap 04.5 changesOf
+    //#gap 04.1 changesOf
     const names = readdirSync(join(upper, dir));
     for (const name of names) {
       const path = join(dir, name);

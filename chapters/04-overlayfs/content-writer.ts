@@ -184,7 +184,7 @@ async function openWriter(
       offset = size;
     },
     async commit({ size, expected, labels = {} } = {}) {
-      //#gap 04.1 commitBlob
+      //#gap 04.2 commitBlob
       const actual = digest();
       const announced = expected ? parseDigest(expected) : begun.expected;
       if (size && size !== offset)

@@ -20,7 +20,7 @@ export function openDirectory(path: string): number {
  * @throws SyscallError ENOENT, ENOTDIR, ELOOP …
  */
 export function openInRoot(root: number, path: string, flags: number): number {
-  //#gap 04.4 openInRoot
+  //#gap 04.5 openInRoot
   const how = new BigUint64Array([
     BigInt(flags | O_CLOEXEC),
     0n, // the mode of a new file: none is made here
@@ -32,7 +32,7 @@ export function openInRoot(root: number, path: string, flags: number): number {
       return checked('openat2', fd, JSON.stringify(path));
     } catch (error) {
       // Someone renamed on the way, so that the kernel could not be sure: ask again.
-      if (!isErrno(error, 'EAGAIN', 'EWOULDBLOCK')) throw error;
+      if (!isErrno(error, 'EAGAIN')) throw error;
     }
   }
   //#end

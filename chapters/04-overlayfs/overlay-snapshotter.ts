@@ -77,23 +77,13 @@ export async function overlayfsSnapshotter(dir: string): Promise<Snapshotter> {
     return [parent, ...parentsOf(parent)];
   }
 
-  //#gap 04.2 snapshotMounts
-  function mountsOf(record: SnapshotRecord): Mount[] {
-    const lower = parentsOf(record).map(fsPath);
-    const [only] = lower;
-    // One directory needs no overlay: a bind mount shows it.
-    if (only === undefined)
-      return [
-        { type: 'bind', source: fsPath(record), options: [record.kind === 'view' ? 'ro' : 'rw', 'rbind'] },
-      ];
-    if (record.kind === 'view' && lower.length === 1)
-      return [{ type: 'bind', source: only, options: ['ro', 'rbind'] }];
-    const options = [`lowerdir=${lower.join(':')}`];
-    if (record.kind === 'active')
-      options.unshift(`workdir=${join(root, record.id, 'work')}`, `upperdir=${fsPath(record)}`);
-    return [{ type: 'overlay', source: 'overlay', options }];
-  }
-  //#end
+  const mountsOf = (record: SnapshotRecord): Mount[] =>
+    snapshotMounts({
+      kind: record.kind,
+      fs: fsPath(record),
+      work: join(root, record.id, 'work'),
+      lower: parentsOf(record).map(fsPath),
+    });
 
   const create = (kind: 'active' | 'view', key: string, parent: string, labels: Labels): Promise<Mount[]> =>
     serially(async () => {
@@ -161,6 +151,33 @@ export async function overlayfsSnapshotter(dir: string): Promise<Snapshotter> {
     list: async () => Object.entries(state.snapshots).map(([name, record]) => infoOf(name, record)),
     close: async () => unlock(),
   };
+}
+
+/**
+ * How a snapshot is mounted, in containerd's words: one directory by a bind mount, more by an overlay.
+ * @param lower the directories below, the nearest first
+ */
+export function snapshotMounts({
+  kind,
+  fs,
+  work,
+  lower,
+}: {
+  kind: SnapshotKind;
+  fs: string;
+  work: string;
+  lower: readonly string[];
+}): Mount[] {
+  //#gap 04.4 snapshotMounts
+  const writable = kind === 'active';
+  // What is stacked: a view has an empty directory of its own, and shows its parents alone.
+  const layers = writable || lower.length === 0 ? [fs, ...lower] : lower;
+  if (layers.length === 1)
+    return [{ type: 'bind', source: layers[0]!, options: [writable ? 'rw' : 'ro', 'rbind'] }];
+  const options = [`lowerdir=${lower.join(':')}`];
+  if (writable) options.unshift(`workdir=${work}`, `upperdir=${fs}`);
+  return [{ type: 'overlay', source: 'overlay', options }];
+  //#end
 }
 
 const infoOf = (

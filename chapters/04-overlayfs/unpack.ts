@@ -74,7 +74,8 @@ async function unpackLayer(
     }
     await snapshots.commit(chainId, key, labels);
   } catch (error) {
-    await snapshots.remove(key);
+    // If that fails too, the next try removes it; the first error is the one to tell.
+    await snapshots.remove(key).catch(() => undefined);
     throw error;
   }
 }

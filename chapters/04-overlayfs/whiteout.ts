@@ -10,6 +10,7 @@ import { getXattr, setXattr } from './xattr.ts';
  * Sources: Documentation/filesystems/overlayfs.rst, "whiteouts and opaque directories"; OCI image-spec, layer.md, "Whiteouts".
  */
 
+//#region marks
 export const WHITEOUT_PREFIX = '.wh.';
 export const OPAQUE_NAME = '.wh..wh..opq';
 /** AUFS, the first of Docker's storages, kept its own files under this prefix: never a layer's content. */
@@ -23,6 +24,7 @@ export const isWhiteout = (stat: Stats): boolean => stat.isCharacterDevice() && 
 
 /** Whether nothing of the directories below `path` shows through. */
 export const isOpaque = (path: string): boolean => getXattr(path, OPAQUE_XATTR)?.toString() === 'y';
+//#endregion
 
 /** Puts a whiteout where nothing is. mknod(2). @throws SyscallError EEXIST; EPERM without CAP_MKNOD (since Linux 5.8 not even needed) */
 export function makeWhiteout(path: string): void {

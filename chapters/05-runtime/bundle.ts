@@ -70,19 +70,24 @@ function checkTogether(spec: OciSpec, rootfs: string): void {
   const kinds = new Map(spec.linux?.namespaces?.map(({ type, path }) => [type, path] as const));
   const needs = (property: string, value: unknown, kind: NamespaceType): void => {
     if (value !== undefined && value !== '' && !kinds.has(kind))
-      throw new ConfigError(`${property}: needs a namespace of its own: put {"type": "${kind}"} into linux.namespaces`);
+      throw new ConfigError(
+        `${property}: needs a namespace of its own: put {"type": "${kind}"} into linux.namespaces`,
+      );
   };
   needs('hostname', spec.hostname, 'uts');
   needs('domainname', spec.domainname, 'uts');
   needs('linux.uidMappings', spec.linux?.uidMappings, 'user');
   needs('linux.gidMappings', spec.linux?.gidMappings, 'user');
   if (!kinds.has('mount'))
-    throw new ConfigError('linux.namespaces: a container without a mount namespace of its own is not done here');
+    throw new ConfigError(
+      'linux.namespaces: a container without a mount namespace of its own is not done here',
+    );
   if (kinds.has('user') && !kinds.get('user') && !spec.linux?.uidMappings?.length)
     throw new ConfigError('linux.uidMappings: a new user namespace needs them, and they are missing');
   if (kinds.has('user') && !kinds.get('user') && !spec.linux?.gidMappings?.length)
     throw new ConfigError('linux.gidMappings: a new user namespace needs them, and they are missing');
-  if (rootfs === '/') throw new ConfigError('root.path: the root of this machine cannot be a container\'s root');
+  if (rootfs === '/')
+    throw new ConfigError("root.path: the root of this machine cannot be a container's root");
   spec.mounts?.forEach((mount, i) => {
     const { flags, runtime } = parseMountOptions(mount.options ?? []);
     const where = `mounts[${i}] (${mount.destination})`;
@@ -92,6 +97,8 @@ function checkTogether(spec: OciSpec, rootfs: string): void {
       throw new ConfigError(`${where}: type is missing`);
     const odd = runtime.find((option) => option !== 'tmpcopyup');
     if (odd || mount.uidMappings || mount.gidMappings)
-      throw new ConfigError(`${where}: ${odd ?? 'uidMappings'}: id-mapped mounts are not done by this runtime yet`);
+      throw new ConfigError(
+        `${where}: ${odd ?? 'uidMappings'}: id-mapped mounts are not done by this runtime yet`,
+      );
   });
 }

@@ -253,10 +253,7 @@ export function rootlessSpec(uid: number, gid: number): OciSpec {
   const spec = defaultSpec();
   const linux = spec.linux!;
   delete linux.resources;
-  linux.namespaces = [
-    ...linux.namespaces!.filter(({ type }) => type !== 'network'),
-    { type: 'user' },
-  ];
+  linux.namespaces = [...linux.namespaces!.filter(({ type }) => type !== 'network'), { type: 'user' }];
   linux.uidMappings = ownId(uid);
   linux.gidMappings = ownId(gid);
   spec.mounts = spec

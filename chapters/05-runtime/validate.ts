@@ -148,7 +148,8 @@ function noNul(value: unknown, where: string): void {
 }
 
 function nonEmptyString(value: unknown, where: string): void {
-  if (typeof value !== 'string' || value === '' || value.includes('\0')) fail(where, 'text that is not empty', value);
+  if (typeof value !== 'string' || value === '' || value.includes('\0'))
+    fail(where, 'text that is not empty', value);
 }
 
 function absolutePath(value: unknown, where: string): void {
@@ -228,7 +229,8 @@ function refused(value: unknown, where: string): void {
 function emptyOrRefused(what: string): Check {
   return (value, where) => {
     string(value, where);
-    if (value !== '') throw new ConfigError(`${where}: ${what} not done by this runtime yet (${brief(value)})`);
+    if (value !== '')
+      throw new ConfigError(`${where}: ${what} not done by this runtime yet (${brief(value)})`);
   };
 }
 

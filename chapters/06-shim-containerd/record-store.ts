@@ -23,6 +23,8 @@ interface State<T> extends Versioned {
 const VERSION = 1;
 const IDENTIFIER = /^[A-Za-z0-9]+(?:[._-][A-Za-z0-9]+)*$/;
 const LONGEST = 76;
+/** A file's name has 255 bytes at most, and there is something to be added. */
+const LONGEST_NAME = 200;
 
 /**
  * An id or the name of a namespace, checked: it becomes part of paths.
@@ -39,7 +41,7 @@ export function checkIdentifier(what: string, id: string): string {
 }
 
 /**
- * Opens the records in `dir`, making it where there is none.
+ * Opens the records in `dir`, making it where there is none. An id may be any text that makes a file's name.
  * @param what the word for one of them in errors: `container`
  */
 export async function openRecords<T>(dir: string, what: string): Promise<RecordStore<T>> {
@@ -53,10 +55,10 @@ export async function openRecords<T>(dir: string, what: string): Promise<RecordS
       continue;
     }
     const state = await readState<State<T>>(join(dir, file), VERSION);
-    if (state) records.set(file.slice(0, -'.json'.length), state.record);
+    if (state) records.set(decodeURIComponent(file.slice(0, -'.json'.length)), state.record);
   }
 
-  const path = (id: string): string => join(dir, `${id}.json`);
+  const path = (id: string): string => join(dir, `${encodeURIComponent(id)}.json`);
   const find = (id: string): T => {
     const record = records.get(id);
     if (record === undefined) throw new GrpcError('NotFound', `${what} ${JSON.stringify(id)}: not found`);
@@ -74,7 +76,11 @@ export async function openRecords<T>(dir: string, what: string): Promise<RecordS
     list: async () => [...records.values()],
     create: (id, record) =>
       serially(async () => {
-        checkIdentifier(what, id);
+        if (!id || encodeURIComponent(id).length > LONGEST_NAME)
+          throw new GrpcError(
+            'InvalidArgument',
+            `${what} ${JSON.stringify(id)}: its id is empty or too long`,
+          );
         if (records.has(id))
           throw new GrpcError('AlreadyExists', `${what} ${JSON.stringify(id)}: already exists`);
         return save(id, record);

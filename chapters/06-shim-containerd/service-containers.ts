@@ -6,6 +6,7 @@ import { fieldsOf, parseFilters } from './filters.ts';
 import { GrpcError } from './grpc-errors.ts';
 import type { Handlers } from './grpc-server.ts';
 import type { Namespaces } from './namespaces.ts';
+import { checkIdentifier } from './record-store.ts';
 import { toTimestamp } from './protobuf.ts';
 
 /** containerd.services.containers.v1: records of containers. Nothing runs for them; see service-tasks.ts. */
@@ -34,6 +35,7 @@ export function containersService(
       if (!container.runtime?.name)
         throw new GrpcError('InvalidArgument', 'container.Runtime.Name must be set');
       if (!container.spec) throw new GrpcError('InvalidArgument', 'container.Spec must be set');
+      checkIdentifier('container', container.id);
       const now = toTimestamp(new Date());
       const created = { ...container, createdAt: now, updatedAt: now };
       await (await containersOf(namespace)).create(created.id, recordOf(created));

@@ -2,11 +2,9 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { GrpcError, isGrpcError } from './grpc-errors.ts';
 import { deleteShimProgram, type ShimCaller } from './shim-binary.ts';
-import { followShimLog } from './shim-log.ts';
 import { taskServiceType, type ExitResponse, type ProcessRef, type TaskService } from './task-api.ts';
 import type { TaskBundle } from './task-bundle.ts';
-import { connectTtrpc, type TtrpcConnection } from './ttrpc.ts';
-import type { Logger } from './logger.ts';
+import { connectTtrpc } from './ttrpc.ts';
 
 /** How a process ended, as it was told to everyone. */
 export type Exit = ExitResponse & { pid: number };
@@ -35,10 +33,8 @@ const PATIENCE = 10_000;
  * Connects to a bundle's shim.
  * @throws Node's socket errors (ENOENT, ECONNREFUSED) where nobody listens any more
  */
-export async function connectTask(bundle: TaskBundle, address: string, log: Logger): Promise<SupervisedTask> {
-  const connection: TtrpcConnection = await connectTtrpc(address);
-  const endLog = followShimLog(bundle, log);
-  void connection.closed.then(endLog);
+export async function connectTask(bundle: TaskBundle, address: string): Promise<SupervisedTask> {
+  const connection = await connectTtrpc(address);
   const task: SupervisedTask = {
     bundle,
     shim: connection.client<TaskService>(taskServiceType()),

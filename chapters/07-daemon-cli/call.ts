@@ -24,7 +24,7 @@ export interface Call {
   json(status: number, body: unknown): void;
   empty(status: number): void;
   /** Sends the headers at once; the body is written piece by piece, and ended by the handler. */
-  stream(status: number, contentType: string): ServerResponse;
+  stream(status: number, contentType: string, headers?: Record<string, string>): ServerResponse;
   /** Ends HTTP on this connection and gives its two directions. Only after `body`, where there is one. */
   hijack(contentType: string): Socket;
 }
@@ -44,8 +44,8 @@ export function plainCall(
     body: async () => parseBody(await readAll(request)),
     json: (status, body) => sendJson(response, status, body),
     empty: (status) => void response.writeHead(status).end(),
-    stream: (status, contentType) => {
-      response.writeHead(status, { 'Content-Type': contentType });
+    stream: (status, contentType, headers = {}) => {
+      response.writeHead(status, { 'Content-Type': contentType, ...headers });
       response.flushHeaders();
       return response;
     },

@@ -58,7 +58,10 @@ export interface ContainerDetails {
 export const inspectContainer = (api: ApiClient, name: string): Promise<ContainerDetails> =>
   api.json('GET', `/containers/${part(name)}/json`);
 
-/** Joins a container's streams to this process's until the output ends, or the detach keys are typed. */
+/**
+ * Joins a container's streams to this process's until the output ends, or the detach keys are typed.
+ * @param onAttached done once attached, where the container is only then to be started
+ */
 export async function attachTo(
   api: ApiClient,
   { Id, Config }: ContainerDetails,
@@ -82,7 +85,7 @@ export async function attachTo(
   let stopFollowing: (() => void) | undefined;
   try {
     await onAttached?.();
-    if (Config.Tty) stopFollowing = followSize(api, `/containers/${Id}`);
+    if (Config.Tty) stopFollowing = followSize(api, `/containers/${Id}`, onAttached === undefined);
     return await carried;
   } catch (error) {
     connection.destroy();

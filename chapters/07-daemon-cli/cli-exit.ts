@@ -3,13 +3,16 @@ import type { Writable } from 'node:stream';
 
 /**
  * Whoever read the output has gone (`mydocker logs web | head -1`): nothing is left to do, and nothing to complain of. The status is that of a
- * program which SIGPIPE ended, as other programs are; Node ignores that signal and reports an error instead.
+ * program which SIGPIPE ended, as other programs are; Node ignores that signal and reports an error instead. Any other trouble with the
+ * output (a full disk) is said.
  */
 export function endQuietlyOnClosedPipe(): void {
   for (const stream of [process.stdout, process.stderr])
     stream.on('error', (error: NodeJS.ErrnoException) => {
-      if (error.code !== 'EPIPE') throw error;
-      process.exit(128 + constants.signals.SIGPIPE);
+      if (error.code === 'EPIPE') process.exit(128 + constants.signals.SIGPIPE);
+      if (stream === process.stdout)
+        process.stderr.write(`mydocker: cannot write the output: ${error.message}\n`);
+      process.exit(1);
     });
 }
 

@@ -3,7 +3,7 @@ import type { Socket } from 'node:net';
 import type { ReadStream } from 'node:tty';
 import type { ApiClient } from './api-client.ts';
 import { demultiplex } from './cli-demultiplex.ts';
-import { detachFilter, parseDetachKeys, rawMode, windowSize } from './terminal.ts';
+import { DEFAULT_DETACH_KEYS, detachFilter, parseDetachKeys, rawMode, windowSize } from './terminal.ts';
 
 /** What of a container is joined to what of this process. */
 export interface Attachment {
@@ -31,7 +31,7 @@ export async function carry(connection: Socket, attachment: Attachment): Promise
     const detached = new Promise<'detached'>((resolve) => {
       if (stdin) stopInput = sendInput(stdin, connection, attachment, () => resolve('detached'));
     });
-    const ended = receiveOutput(connection, attachment).then(() => 'ended' as const);
+    const ended = receiveOutput(quietly(connection), attachment).then(() => 'ended' as const);
     // With nothing to read back the end of what is sent is the end.
     const sent = new Promise<'ended'>((resolve) => {
       if (!attachment.stdout && !attachment.stderr) connection.once('finish', () => resolve('ended'));
@@ -49,13 +49,13 @@ export async function receiveOutput(
   source: AsyncIterable<Buffer>,
   { tty, stdout, stderr }: Pick<Attachment, 'tty' | 'stdout' | 'stderr'>,
 ): Promise<void> {
-  if (tty) for await (const data of quietly(source)) await write(stdout, data);
+  if (tty) for await (const data of source) await write(stdout, data);
   else
-    for await (const { stream, data } of demultiplex(quietly(source)))
+    for await (const { stream, data } of demultiplex(source))
       await write(stream === 'stdout' ? stdout : stderr, data);
 }
 
-/** A connection that is reset has ended too. */
+/** A hijacked connection that is reset has ended too: a container that ends while something is written to it. */
 async function* quietly(source: AsyncIterable<Buffer>): AsyncIterable<Buffer> {
   try {
     yield* source;
@@ -98,7 +98,7 @@ function sendInput(
 
 /** The detach keys in force: those given, or Docker's. */
 export const detachKeysOf = (given: string | undefined): number[] =>
-  parseDetachKeys(given ?? 'ctrl-p,ctrl-q');
+  parseDetachKeys(given ?? DEFAULT_DETACH_KEYS);
 
 const RESIZE_TRIES = 10;
 
@@ -106,11 +106,12 @@ const RESIZE_TRIES = 10;
 /**
  * Makes a container's terminal as large as this one, now and each time that this one changes (SIGWINCH). Returns what stops it.
  * @param path the container or exec: `/containers/ID`, `/exec/ID`
+ * @param redraw a program runs there already: make it paint its screen, by a size that is wrong for a moment
  */
-export function followSize(api: ApiClient, path: string): () => void {
-  const resize = async (): Promise<void> => {
+export function followSize(api: ApiClient, path: string, redraw = false): () => void {
+  const resize = async (by = 0): Promise<void> => {
     const size = windowSize(process.stdout);
-    if (size) await api.json('POST', `${path}/resize`, { query: { h: size.rows, w: size.cols } });
+    if (size) await api.json('POST', `${path}/resize`, { query: { h: size.rows + by, w: size.cols + by } });
   };
   const onChange = (): void => void resize().catch(() => {});
   process.stdout.on('resize', onChange);
@@ -118,6 +119,7 @@ export function followSize(api: ApiClient, path: string): () => void {
     // The container's terminal may not be there yet.
     for (let i = 0; i < RESIZE_TRIES; i += 1) {
       try {
+        if (redraw) await resize(1);
         return await resize();
       } catch {
         await new Promise((resolve) => setTimeout(resolve, 10 * (i + 1)));

@@ -264,6 +264,7 @@ describe('a hostile layer', () => {
     ['an absolute name with ..', { name: '/../outside/victim', text: 'evil' }],
     ['a hard link to ..', { name: 'h', type: 'link', linkname: '../outside/victim' }],
     ['a whiteout of ..', { name: 'a/.wh...' }],
+    ['a whiteout of .. where nothing is', { name: 'nowhere/.wh...' }],
     ['a whiteout of .', { name: 'a/.wh..' }],
     ['a whiteout of nothing', { name: 'a/.wh.' }],
     ['a whiteout behind ..', { name: '../outside/.wh.victim' }],

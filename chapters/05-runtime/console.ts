@@ -1,0 +1,91 @@
+import { closeSync, constants, fstatSync } from 'node:fs';
+import { checked, dup2, setControllingTerminal, setWindowSize } from '../01-processes/index.ts';
+import { openTree } from '../02-namespaces/index.ts';
+import { makedev } from './devices.ts';
+import { attach, fdPath, openInRoot, touchInRoot, using } from './safe-path.ts';
+import { c_connect, c_ioctl, c_sendDescriptor, c_socket, c_socketpair } from './syscalls.ts';
+
+const AF_UNIX = 1;
+const SOCK_STREAM = 1;
+const SOCK_CLOEXEC = 0o2000000;
+const TIOCSPTLCK = 0x40045431;
+const TIOCGPTPEER = 0x5441;
+/** sizeof(sun_path). Source: unix(7). */
+const MAX_SOCKET_PATH = 107;
+
+/** Both ends of a terminal, as descriptors. */
+export interface Console {
+  master: number;
+  slave: number;
+}
+
+/**
+ * Opens a terminal of the container's own devpts: its name, /dev/pts/N, exists inside and nowhere else. The slave is opened by the
+ * master, not by its path, which the image could have replaced (TIOCGPTPEER in ioctl_tty(2)).
+ * @throws Error when the container has no devpts at /dev/pts
+ */
+export function openConsole(rootFd: number, size?: { height: number; width: number }): Console {
+  const flags = constants.O_RDWR | constants.O_NOCTTY;
+  const master = openInRoot(rootFd, '/dev/pts/ptmx', { flags, noSymlinks: true });
+  try {
+    if (fstatSync(master).rdev !== makedev(5, 2)) throw new Error('/dev/pts/ptmx is no terminal multiplexer');
+    checked('ioctl', c_ioctl(master, TIOCSPTLCK, 'void *', new Int32Array([0])), 'TIOCSPTLCK');
+    const slave = checked('ioctl', c_ioctl(master, TIOCGPTPEER, 'int', flags | SOCK_CLOEXEC), 'TIOCGPTPEER');
+    if (size) setWindowSize(master, { rows: size.height, cols: size.width });
+    return { master, slave };
+  } catch (error) {
+    closeSync(master);
+    throw error;
+  }
+}
+
+/** Shows the terminal as /dev/console too. */
+export function bindConsole(rootFd: number, slave: number): void {
+  using(touchInRoot(rootFd, '/dev/console'), (target) =>
+    using(openTree(fdPath(slave)), (tree) => attach(tree, target)),
+  );
+}
+
+/** Makes the slave this session's terminal and standard input, output and error. The process must lead a session. */
+export function attachConsole(slave: number): void {
+  setControllingTerminal(slave);
+  for (const fd of [0, 1, 2]) dup2(slave, fd);
+  closeSync(slave);
+}
+
+/**
+ * Connects to the socket of whoever is to hold the terminal. To be called before any namespace is entered.
+ * @throws SyscallError ENOENT, ECONNREFUSED; RangeError for a path that does not fit
+ */
+export function connectConsoleSocket(path: string): number {
+  const bytes = Buffer.from(path);
+  if (bytes.length > MAX_SOCKET_PATH)
+    throw new RangeError(
+      `--console-socket: ${bytes.length} bytes; a socket's path has at most ${MAX_SOCKET_PATH}`,
+    );
+  const address = Buffer.alloc(2 + bytes.length + 1);
+  address.writeUInt16LE(AF_UNIX);
+  bytes.copy(address, 2);
+  const fd = checked('socket', c_socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  try {
+    checked('connect', c_connect(fd, address, address.length), JSON.stringify(path));
+    return fd;
+  } catch (error) {
+    closeSync(fd);
+    throw error;
+  }
+}
+
+/** Both ends of a socket, for the case that this runtime holds the terminal itself. */
+export function consoleSocketPair(): [number, number] {
+  const ends = new Int32Array(2);
+  checked('socketpair', c_socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends));
+  return [ends[0]!, ends[1]!];
+}
+
+/** Hands the master over, and lets go of it: from here on the other side holds the terminal. SCM_RIGHTS in unix(7). */
+export function sendTerminal(socket: number, master: number): void {
+  checked('sendmsg', c_sendDescriptor(socket, master, '/dev/ptmx'), 'the terminal to the console socket');
+  closeSync(master);
+  closeSync(socket);
+}

@@ -1,0 +1,221 @@
+import { chownSync, closeSync, openSync } from 'node:fs';
+import { userInfo } from 'node:os';
+import { checked } from '../01-processes/index.ts';
+import { toHostId, type NamespaceKind } from '../02-namespaces/index.ts';
+import {
+  checkResources,
+  createCgroup,
+  DEFAULT_DEVICE_RULES,
+  openCgroup,
+  type LinuxResources,
+} from '../03-cgroups/index.ts';
+import { loadBundle } from './bundle.ts';
+import { connectConsoleSocket } from './console.ts';
+import { containerOf, destroy, startTimeOf, writePidFile } from './container.ts';
+import type { Context } from './context.ts';
+import { runHooks } from './hooks.ts';
+import { checkCapabilities, readIdentity, rlimitNumber } from './identity.ts';
+import { runInit } from './init.ts';
+import { launch, type NamespacePlan } from './launch.ts';
+import { O_PATH } from './safe-path.ts';
+import { compileSeccomp } from './seccomp.ts';
+import { NAMESPACE_TYPES, type OciSpec } from './spec.ts';
+import {
+  checkId,
+  claimId,
+  fifoPath,
+  ociState,
+  removeState,
+  saveState,
+  type ContainerState,
+} from './state.ts';
+import { c_mknodat } from './syscalls.ts';
+import { sysctlNamespace } from './sysctl.ts';
+import { writeOomScoreAdj } from './oom.ts';
+
+/** How to make a container. */
+export interface CreateOptions {
+  id: string;
+  /** Directory with config.json. */
+  bundle: string;
+  /** File to write the first process's id to. */
+  pidFile?: string | undefined;
+  /** Path of the socket that is to get the terminal; or, for `run`, an end of a pair. */
+  consoleSocket?: string | number | undefined;
+  noPivot?: boolean;
+  noNewKeyring?: boolean;
+  /** Descriptors from 3 on that the program is to have. */
+  preserveFds?: number;
+}
+
+/**
+ * Makes a container: everything but the start of its program. Its first process waits, in its namespaces and its cgroup, for `start`. When this
+ * throws, nothing of the container is left.
+ * @throws Error; ConfigError for a config.json that is wrong, before anything is made
+ */
+export function createContainer(context: Context, options: CreateOptions): ContainerState {
+  const { id } = options;
+  checkId(id);
+  const bundle = loadBundle(options.bundle);
+  const { spec } = bundle;
+  const identity = readIdentity(spec.process!);
+  const resources = resourcesOf(spec);
+  checkBeforehand(spec, resources, options);
+  if (!spec.linux?.namespaces?.some(({ type }) => type === 'user')) checkCapabilities(identity);
+  const cgroupPath = cgroupPathOf(spec, id);
+  const filter = spec.linux?.seccomp && compileSeccomp(spec.linux.seccomp);
+
+  const consoleSocket =
+    typeof options.consoleSocket === 'string' && spec.process!.terminal
+      ? connectConsoleSocket(options.consoleSocket)
+      : (options.consoleSocket as number | undefined);
+  claimId(context.root, id);
+  const state: ContainerState = {
+    version: 1,
+    id,
+    bundle: bundle.dir,
+    rootfs: bundle.rootfs,
+    created: new Date().toISOString(),
+    owner: userInfo().username,
+    pid: 0,
+    startTime: 0,
+    cgroup: cgroupPath,
+    spec,
+  };
+  let fifo = -1;
+  try {
+    refuseUsedCgroup(cgroupPath);
+    // From here on `delete --force` finds everything, should this process be killed.
+    saveState(context.root, state);
+    try {
+      fifo = makeFifo(context.root, state);
+      const cgroup = createCgroup(cgroupPath);
+      launch(
+        namespacePlan(spec),
+        (channel) =>
+          runInit(
+            {
+              state,
+              process: spec.process!,
+              identity,
+              filter,
+              consoleSocket,
+              fifo,
+              noPivot: options.noPivot ?? false,
+              noNewKeyring: options.noNewKeyring ?? false,
+              preserveFds: options.preserveFds ?? 0,
+            },
+            channel,
+          ),
+        {
+          born: (pid) => {
+            cgroup.add(pid);
+            state.pid = pid;
+            state.startTime = startTimeOf(pid);
+            saveState(context.root, state);
+            writeOomScoreAdj(pid, spec.process!.oomScoreAdj);
+          },
+          mounted: () => {
+            runHooks('prestart', spec.hooks?.prestart, ociState(state, 'creating'));
+            runHooks('createRuntime', spec.hooks?.createRuntime, ociState(state, 'creating'));
+          },
+          ready: () => {
+            // Limits come last: what this runtime itself needed on the way is not the container's.
+            cgroup.set(resources);
+            if (options.pidFile !== undefined) writePidFile(options.pidFile, state.pid);
+          },
+        },
+      );
+    } catch (error) {
+      destroy(context, containerOf(context.root, state));
+      throw error;
+    }
+  } catch (error) {
+    removeState(context.root, id);
+    throw error;
+  } finally {
+    if (fifo !== -1) closeSync(fifo);
+    if (typeof options.consoleSocket === 'string' && consoleSocket !== undefined) closeSync(consoleSocket);
+  }
+  return state;
+}
+
+/** What can be refused before anything is made. */
+function checkBeforehand(spec: OciSpec, resources: LinuxResources, options: CreateOptions): void {
+  checkResources(resources);
+  for (const { type } of spec.process!.rlimits ?? []) rlimitNumber(type);
+  if (spec.process!.terminal && options.consoleSocket === undefined)
+    throw new Error('cannot allocate tty if myrunc will detach without setting console socket');
+  if (!spec.process!.terminal && options.consoleSocket !== undefined)
+    throw new Error('cannot use console socket if myrunc will not detach or allocate tty');
+  for (const name of Object.keys(spec.linux?.sysctl ?? {})) {
+    const type = sysctlNamespace(name);
+    if (!type)
+      throw new Error(
+        `linux.sysctl: ${JSON.stringify(name)} is not in a separate kernel namespace: it would change the machine`,
+      );
+    if (!spec.linux!.namespaces?.some((namespace) => namespace.type === type))
+      throw new Error(`linux.sysctl: ${JSON.stringify(name)} is not allowed in the host's ${type} namespace`);
+  }
+}
+
+/** The spec's limits, and the devices that every container may use. */
+function resourcesOf(spec: OciSpec): LinuxResources {
+  const resources = (spec.linux?.resources ?? {}) as LinuxResources;
+  const devices = resources.devices?.length ? resources.devices : [{ allow: false, access: 'rwm' }];
+  return { ...resources, devices: [...devices, ...DEFAULT_DEVICE_RULES] };
+}
+
+/**
+ * cgroupsPath as the cgroupfs driver reads it: from the top of each tree. Without one it is `/myrunc-ID`.
+ * @throws Error for a path in systemd's spelling
+ */
+function cgroupPathOf(spec: OciSpec, id: string): string {
+  const path = spec.linux?.cgroupsPath || `/myrunc-${id}`;
+  if (/^[^/]*:[^/]*:[^/]*$/.test(path))
+    throw new Error(
+      `linux.cgroupsPath: ${JSON.stringify(path)} is for the systemd driver, which this runtime does not have yet`,
+    );
+  return path.startsWith('/') ? path : `/${path}`;
+}
+
+/** Whoever is in the container's cgroup is ended with it: so nobody else may be. */
+function refuseUsedCgroup(path: string): void {
+  const cgroup = openCgroup(path);
+  const pids = cgroup.exists() ? cgroup.pids() : [];
+  if (pids.length > 0)
+    throw new Error(
+      `linux.cgroupsPath: container's cgroup ${path} is not empty: ${pids.length} process(es) found`,
+    );
+}
+
+/** Where each namespace of the container comes from. */
+function namespacePlan(spec: OciSpec): NamespacePlan {
+  const plan: NamespacePlan = { make: new Set(), join: {} };
+  for (const { type, path } of spec.linux?.namespaces ?? []) {
+    const kind: NamespaceKind = NAMESPACE_TYPES[type];
+    if (path) plan.join[kind] = path;
+    else (plan.make as Set<NamespaceKind>).add(kind);
+  }
+  const { uidMappings, gidMappings } = spec.linux ?? {};
+  return plan.make.has('user') ? { ...plan, idMaps: { uid: uidMappings!, gid: gidMappings! } } : plan;
+}
+
+const S_IFIFO = 0o010000;
+const AT_FDCWD = -100;
+
+/** The fifo that `start` opens at one end and the first process at the other, whoever it has become by then. */
+function makeFifo(root: string, { id, spec }: ContainerState): number {
+  const path = fifoPath(root, id);
+  const umask = process.umask(0);
+  try {
+    const result = c_mknodat(AT_FDCWD, path, S_IFIFO | 0o622, 0);
+    checked('mkfifo', result, JSON.stringify(path));
+  } finally {
+    process.umask(umask);
+  }
+  const owner = toHostId(spec.linux?.uidMappings ?? [], 0);
+  const group = toHostId(spec.linux?.gidMappings ?? [], 0);
+  if (owner !== undefined && group !== undefined) chownSync(path, owner, group);
+  return openSync(path, O_PATH);
+}

@@ -1,0 +1,87 @@
+import { openSync } from 'node:fs';
+import { namespacesOf, setsid } from '../01-processes/index.ts';
+import { namespacePath, type NamespaceKind } from '../02-namespaces/index.ts';
+import { openConsole, sendTerminal } from './console.ts';
+import { openContainer, writePidFile, type Container } from './container.ts';
+import type { Context } from './context.ts';
+import { checkCapabilities, readIdentity, rlimitNumber } from './identity.ts';
+import { loadLate, prepareProcess, type ProcessSetup } from './init.ts';
+import { launch, type NamespacePlan } from './launch.ts';
+import { writeOomScoreAdj } from './oom.ts';
+import { O_PATH, using } from './safe-path.ts';
+import { compileSeccomp } from './seccomp.ts';
+import { NAMESPACE_TYPES, type OciProcess } from './spec.ts';
+import { becomeProgram } from './trampoline.ts';
+
+/** How to run one more process in a container. */
+export interface ExecOptions {
+  process: OciProcess;
+  pidFile?: string | undefined;
+  /** A connected socket that is to get the terminal. */
+  consoleSocket?: number | undefined;
+  preserveFds?: number;
+  ignorePaused?: boolean;
+}
+
+/**
+ * Runs a process in a container's namespaces and cgroup, with its seccomp filter. Returns its pid once the program itself runs.
+ * @throws Error; then there is no process
+ */
+export function execInContainer(context: Context, id: string, options: ExecOptions): number {
+  const container = openContainer(context, id);
+  const { process: spec } = options;
+  const status = container.status();
+  if (status === 'stopped') throw new Error('cannot exec in a stopped container');
+  if (status === 'paused' && !options.ignorePaused)
+    throw new Error('cannot exec in a paused container (use --ignore-paused to override)');
+  for (const { type } of spec.rlimits ?? []) rlimitNumber(type);
+  const identity = readIdentity(spec);
+  const plan = joinPlan(container);
+  if (plan.join.user === undefined) checkCapabilities(identity);
+  const { seccomp } = container.state.spec.linux ?? {};
+  const setup: ProcessSetup = {
+    process: spec,
+    identity,
+    filter: seccomp && compileSeccomp(seccomp),
+    consoleSocket: options.consoleSocket,
+    preserveFds: options.preserveFds ?? 0,
+  };
+  return launch(
+    plan,
+    (channel) => {
+      channel.awaitGo();
+      setsid();
+      const { executable, argv, env } = prepareProcess(setup, spec.terminal ? terminal(setup) : undefined);
+      channel.send({ type: 'ready' });
+      channel.awaitGo();
+      // The channel closes as the program begins; until then an error still reaches the runtime.
+      becomeProgram(executable, argv, env, seccomp, () => loadLate(setup));
+    },
+    {
+      born: (pid) => {
+        container.cgroup.add(pid);
+        writeOomScoreAdj(pid, spec.oomScoreAdj);
+        if (options.pidFile !== undefined) writePidFile(options.pidFile, pid);
+      },
+      ready: () => undefined,
+    },
+  );
+}
+
+/** All namespaces of the first process that are not this runtime's own anyway. */
+function joinPlan({ state: { pid } }: Container): NamespacePlan {
+  const its = namespacesOf(pid) ?? {};
+  const ours = namespacesOf('self') ?? {};
+  const kinds = Object.values(NAMESPACE_TYPES).filter((kind) => its[kind] !== ours[kind]);
+  return {
+    make: new Set(),
+    join: Object.fromEntries(kinds.map((kind: NamespaceKind) => [kind, namespacePath(pid, kind)])),
+  };
+}
+
+/** A terminal of the container's own devpts; /dev/console stays the first process's. */
+function terminal({ consoleSocket, process: spec }: ProcessSetup): number {
+  const { master, slave } = using(openSync('/', O_PATH), (root) => openConsole(root, spec.consoleSize));
+  sendTerminal(consoleSocket!, master);
+  return slave;
+}

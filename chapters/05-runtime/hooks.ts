@@ -1,0 +1,91 @@
+import { closeSync, readSync, writeSync } from 'node:fs';
+import {
+  checked,
+  closeQuietly,
+  dup2,
+  execve,
+  fork,
+  isErrno,
+  kill,
+  pipe,
+  SIGNALS,
+  waitpid,
+  WNOHANG,
+  type WaitStatus,
+} from '../01-processes/index.ts';
+import type { HookKind, OciHook } from './spec.ts';
+import type { OciState } from './state.ts';
+import { c_memfd_create } from './syscalls.ts';
+
+/**
+ * Runs hooks one after the other, each with the container's state on its standard input, and waits for each. Works in the runtime and, for
+ * createContainer and startContainer, in the container's own process.
+ * Source: runtime-spec, config.md, "POSIX-platform Hooks".
+ * @throws Error naming the hook that failed, with what it printed; those after it are not run
+ */
+export function runHooks(kind: HookKind, hooks: readonly OciHook[] | undefined, state: OciState): void {
+  (hooks ?? []).forEach((hook, i) => {
+    const { status, output } = runHook(hook, JSON.stringify(state));
+    if (status === 'timeout')
+      throw new Error(
+        `error running ${kind} hook #${i}: ${hook.path} did not end in ${hook.timeout} seconds`,
+      );
+    if (status.kind === 'exited' && status.code === 0) return;
+    const how = status.kind === 'exited' ? `exit status ${status.code}` : status.kind;
+    throw new Error(`error running ${kind} hook #${i}: ${how}, output: ${output.trim() || 'none'}`);
+  });
+}
+
+function runHook(hook: OciHook, state: string): { status: WaitStatus | 'timeout'; output: string } {
+  const input = pipe();
+  // A file in memory, not a pipe: a hook may leave a daemon behind that keeps it open.
+  const output = checked('memfd_create', c_memfd_create('hook', MFD_CLOEXEC));
+  try {
+    const pid = fork(() => {
+      dup2(input.read, 0);
+      dup2(output, 1);
+      dup2(output, 2);
+      closeSync(input.write);
+      execve(hook.path, hook.args?.length ? hook.args : [hook.path], hook.env ?? []);
+    });
+    closeSync(input.read);
+    writeUnlessClosed(input.write, state);
+    closeSync(input.write);
+    const status = waitAtMost(pid, hook.timeout);
+    return { status, output: readAll(output) };
+  } finally {
+    closeQuietly(output);
+  }
+}
+
+const MFD_CLOEXEC = 1;
+
+function writeUnlessClosed(fd: number, text: string): void {
+  try {
+    writeSync(fd, text);
+  } catch (error) {
+    if (!isErrno(error, 'EPIPE')) throw error; // many hooks do not read it
+  }
+}
+
+function waitAtMost(pid: number, seconds: number | undefined): WaitStatus | 'timeout' {
+  if (seconds === undefined) return waitpid(pid);
+  for (let waited = 0; waited < seconds * 1000; waited += 5) {
+    const status = waitpid(pid, WNOHANG);
+    if (status) return status;
+    sleep(5);
+  }
+  kill(pid, SIGNALS['SIGKILL']!);
+  waitpid(pid);
+  return 'timeout';
+}
+
+/** Stands still, in milliseconds; a forked child has no event loop that it could wait in. */
+export function sleep(milliseconds: number): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, milliseconds);
+}
+
+function readAll(fd: number): string {
+  const text = Buffer.alloc(4096);
+  return text.subarray(0, readSync(fd, text, 0, text.length, 0)).toString();
+}

@@ -1,0 +1,17 @@
+export { OCI_VERSION, defaultSpec, rootlessSpec } from './spec.ts';
+export type {
+  OciSpec,
+  OciProcess,
+  OciUser,
+  OciCapabilities,
+  OciMount,
+  OciHook,
+  OciHooks,
+  OciNamespace,
+  OciDevice,
+  OciLinux,
+  OciSeccomp,
+  OciIdMapping,
+} from './spec.ts';
+export { ConfigError, validateSpec, validateProcess } from './validate.ts';
+export type { OciState, Status } from './state.ts';

@@ -1,0 +1,248 @@
+import { closeSync, openSync, writeSync } from 'node:fs';
+import { checked, isErrno, setNoNewPrivs, setsid } from '../01-processes/index.ts';
+import { CLONE, sethostname, setdomainname, unshare } from '../02-namespaces/index.ts';
+import { cgroupPlaces, type CgroupPlace } from './cgroup-mounts.ts';
+import type { Channel } from './channel.ts';
+import { attachConsole, bindConsole, openConsole, sendTerminal, type Console } from './console.ts';
+import { linkDevices, makeDevices } from './devices.ts';
+import { findExecutable } from './find-executable.ts';
+import { runHooks } from './hooks.ts';
+import { become, homeDirectory, ownStdio, setRlimits, type Identity } from './identity.ts';
+import { bringUpLoopback } from './loopback.ts';
+import { mountAll } from './mounts.ts';
+import {
+  enterRoot,
+  enterRootByChroot,
+  makePathReadOnly,
+  makeRootReadOnly,
+  maskPath,
+  prepareRoot,
+  setRootPropagation,
+} from './rootfs.ts';
+import { mkdirAllInRoot, O_PATH } from './safe-path.ts';
+import type { SeccompFilter } from './seccomp.ts';
+import type { NamespaceType, OciProcess, OciSpec } from './spec.ts';
+import { ociState, type ContainerState } from './state.ts';
+import { c_close_range, c_keyctl, c_openat2 } from './syscalls.ts';
+import { writeSysctls } from './sysctl.ts';
+import { becomeProgram } from './trampoline.ts';
+
+/** What a process that is to become a container's program has been given. */
+export interface ProcessSetup {
+  process: OciProcess;
+  identity: Identity;
+  filter: SeccompFilter | undefined;
+  /** Who is to hold the terminal: a connected socket. Undefined without a terminal. */
+  consoleSocket: number | undefined;
+  /** Descriptors from 3 on that the program is to have. */
+  preserveFds: number;
+}
+
+/** What the container's first process has been given. */
+export interface InitSetup extends ProcessSetup {
+  state: ContainerState;
+  /** Descriptor (O_PATH) of exec.fifo, which `start` opens. */
+  fifo: number;
+  noPivot: boolean;
+  noNewKeyring: boolean;
+}
+
+/** What the steps know, and pass on. */
+interface Init extends InitSetup {
+  spec: OciSpec;
+  channel: Channel;
+  /** Descriptor of the host's /proc: of use after the root has changed, when no path leads there. */
+  proc: number;
+  cgroups: CgroupPlace[];
+  root: number;
+  makeReadOnlyAtEnd: (() => void)[];
+  console: Console | undefined;
+}
+
+/**
+ * The life of a container's first process until it is the container's program, step by step. It is in all namespaces already, but for a new
+ * cgroup namespace. Order is security: what is mounted comes before what is hidden, rights go last.
+ */
+const STEPS: readonly (readonly [name: string, step: (init: Init) => void])[] = [
+  // In the host's files still, which only this process sees any more.
+  ['session', newSession],
+  ['cgroup namespace', newCgroupNamespace],
+  ['loopback', (c) => made(c, 'network') && bringUpLoopback()],
+  ['root', (c) => void (c.root = prepareRoot(c.state.rootfs, c.spec.linux?.rootfsPropagation ?? ''))],
+  ['mounts', mountEverything],
+  ['devices', deviceFiles],
+  ['working directory', (c) => closeSync(mkdirAllInRoot(c.root, c.process.cwd))],
+  ['terminal', terminal],
+  ['hooks of the runtime', (c) => (c.channel.send({ type: 'mounted' }), c.channel.awaitGo())],
+  [
+    'createContainer hooks',
+    (c) => runHooks('createContainer', c.spec.hooks?.createContainer, ociState(c.state, 'creating')),
+  ],
+  ['sysctl', (c) => writeSysctls(c.spec.linux?.sysctl ?? {})],
+  ['read-only mounts', (c) => c.makeReadOnlyAtEnd.forEach((makeReadOnly) => makeReadOnly())],
+  ['read-only paths', (c) => c.spec.linux?.readonlyPaths?.forEach((path) => makePathReadOnly(c.root, path))],
+  ['masked paths', (c) => c.spec.linux?.maskedPaths?.forEach((path) => maskPath(c.root, path))],
+  // The image's files from here on.
+  ['change of root', (c) => (c.noPivot ? enterRootByChroot(c.root) : enterRoot(c.root))],
+  ['propagation of the root', (c) => setRootPropagation(c.spec.linux?.rootfsPropagation ?? '')],
+  ['read-only root', (c) => c.spec.root?.readonly && makeRootReadOnly()],
+  ['hostname', hostname],
+];
+
+/**
+ * Makes this process the first of a container: goes through STEPS, gives up its rights, says `ready`, waits until `start` opens the fifo, and
+ * becomes the program.
+ * @throws Error "error during container init", for the runtime to report
+ */
+export function runInit(setup: InitSetup, channel: Channel): never {
+  const init: Init = {
+    ...setup,
+    spec: setup.state.spec,
+    channel,
+    proc: openSync('/proc', O_PATH),
+    cgroups: [],
+    root: -1,
+    makeReadOnlyAtEnd: [],
+    console: undefined,
+  };
+  channel.awaitGo();
+  for (const [name, step] of STEPS)
+    try {
+      step(init);
+    } catch (cause) {
+      throw new Error(`error during container init: ${name}`, { cause });
+    }
+  const { executable, argv, env } = prepareProcess(init, init.console?.slave);
+  channel.send({ type: 'ready' });
+  channel.awaitGo();
+  channel.close();
+  // Nobody listens any more: what goes wrong now is said on the container's own standard error.
+  waitForStart(init);
+  return runProgram(init, executable, argv, env);
+}
+
+function newSession({ state, noNewKeyring }: Init): void {
+  setsid();
+  if (noNewKeyring) return;
+  // The caller's keys are not the container's. Kernels without keys have none to hide. keyctl(2), KEYCTL_JOIN_SESSION_KEYRING.
+  c_keyctl(1, `_ses.${state.id}`);
+}
+
+/** Whether this container's namespace of a kind is new, and not joined or shared. */
+function made({ spec }: Pick<Init, 'spec'>, type: NamespaceType): boolean {
+  return spec.linux?.namespaces?.some((namespace) => namespace.type === type && !namespace.path) ?? false;
+}
+
+function newCgroupNamespace(init: Init): void {
+  init.cgroups = cgroupPlaces();
+  if (made(init, 'cgroup')) unshare(CLONE.NEWCGROUP);
+}
+
+function mountEverything(init: Init): void {
+  init.makeReadOnlyAtEnd = mountAll(init.spec.mounts ?? [], {
+    rootFd: init.root,
+    rootfs: init.state.rootfs,
+    bundle: init.state.bundle,
+    cgroups: init.cgroups,
+    cgroupNamespace: init.spec.linux?.namespaces?.some(({ type }) => type === 'cgroup') ?? false,
+  });
+}
+
+/** Where /dev is the host's own, bound, it is complete, and nothing in it may be changed. */
+function deviceFiles({ spec, root }: Init): void {
+  const dev = spec.mounts?.find(({ destination }) => /^\/dev\/*$/.test(destination));
+  if (dev?.type === 'bind' || dev?.options?.some((option) => /^r?bind$/.test(option))) return;
+  const inUserNamespace = spec.linux?.namespaces?.some(({ type }) => type === 'user') ?? false;
+  makeDevices(root, spec.linux?.devices ?? [], inUserNamespace);
+  linkDevices(root);
+}
+
+function terminal(init: Init): void {
+  if (!init.process.terminal) return;
+  init.console = openConsole(init.root, init.process.consoleSize);
+  bindConsole(init.root, init.console.slave);
+  sendTerminal(init.consoleSocket!, init.console.master);
+}
+
+function hostname({ spec }: Init): void {
+  if (spec.hostname) sethostname(spec.hostname);
+  if (spec.domainname) setdomainname(spec.domainname);
+}
+
+/**
+ * The part that the first process and those of `exec` share: streams, limits, user, capabilities, working directory, the program's file. The
+ * process is in the container's root.
+ * @throws Error; `exec: "NAME": …` for a program that cannot be had
+ */
+export function prepareProcess(
+  { process: spec, identity, filter, preserveFds }: ProcessSetup,
+  slave: number | undefined,
+): { executable: string; argv: string[]; env: string[] } {
+  if (slave !== undefined) attachConsole(slave);
+  // Every other descriptor closes when the program starts: one left open leads out of the container (CVE-2024-21626).
+  checked('close_range', c_close_range(3 + preserveFds, 2 ** 32 - 1, CLOSE_RANGE_CLOEXEC));
+  setRlimits(spec.rlimits);
+  ownStdio(identity.user.uid);
+  if (spec.noNewPrivileges) setNoNewPrivs();
+  // Without no_new_privs only CAP_SYS_ADMIN may set a filter, and it is about to go.
+  else filter?.load();
+  enterDirectory(spec.cwd, () => become(identity));
+  const env = environment(spec.env ?? [], identity.user.uid, preserveFds);
+  return { executable: findExecutable(spec.args![0]!, env), argv: spec.args!, env };
+}
+
+/** With no_new_privs anybody may set a filter: so it comes last, and need not allow what this runtime does before. */
+export function loadLate({ process: spec, filter }: ProcessSetup): void {
+  if (spec.noNewPrivileges) filter?.load();
+}
+
+const CLOSE_RANGE_CLOEXEC = 4;
+
+/** Goes to the working directory, as root or, where root may not (a network file system), as the user. */
+function enterDirectory(cwd: string, becomeUser: () => void): void {
+  let denied = false;
+  try {
+    process.chdir(cwd);
+  } catch (cause) {
+    if (!isErrno(cause, 'EACCES'))
+      throw new Error(`chdir to cwd (${JSON.stringify(cwd)}) set in config.json failed`, { cause });
+    denied = true;
+  }
+  becomeUser();
+  if (denied) process.chdir(cwd);
+  try {
+    // glibc gives no name to a directory that lies outside of the root.
+    process.cwd();
+  } catch (cause) {
+    throw new Error(
+      `current working directory ${JSON.stringify(cwd)} is outside of container mount namespace root`,
+      { cause },
+    );
+  }
+}
+
+function environment(env: readonly string[], uid: number, preserveFds: number): string[] {
+  const all = [...env];
+  if (!all.some((entry) => entry.startsWith('HOME='))) all.push(`HOME=${homeDirectory(uid)}`);
+  const listen = process.env['LISTEN_FDS'];
+  if (listen && preserveFds > 0) all.push(`LISTEN_FDS=${listen}`, 'LISTEN_PID=1');
+  return all;
+}
+
+/** Blocks in open(2) until `start` opens the other end of the fifo, and says that it goes on. */
+function waitForStart({ proc, fifo }: Init): void {
+  const how = Buffer.alloc(24);
+  how.writeBigUInt64LE(BigInt(O_WRONLY | O_CLOEXEC));
+  // By the host's /proc: the container may have none, or one of its own making.
+  const fd = checked('openat2', c_openat2(proc, `self/fd/${fifo}`, how), 'exec.fifo');
+  writeSync(fd, '0');
+  closeSync(fd);
+}
+
+const O_WRONLY = 1;
+const O_CLOEXEC = 0o2000000;
+
+function runProgram(init: Init, executable: string, argv: string[], env: string[]): never {
+  runHooks('startContainer', init.spec.hooks?.startContainer, ociState(init.state, 'created'));
+  return becomeProgram(executable, argv, env, init.spec.linux?.seccomp, () => loadLate(init));
+}

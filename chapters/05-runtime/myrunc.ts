@@ -1,0 +1,10 @@
+import { runCommandLine } from './cli.ts';
+
+// Status and not process.exit: what was written to a pipe is still on its way.
+runCommandLine(process.argv.slice(2)).then(
+  (status) => (process.exitCode = status),
+  (error: unknown) => {
+    process.stderr.write(`${error instanceof Error ? error.stack : String(error)}\n`);
+    process.exitCode = 1;
+  },
+);

@@ -1,0 +1,45 @@
+import { containerOf, destroy } from './container.ts';
+import type { Context } from './context.ts';
+import { createContainer, type CreateOptions } from './create.ts';
+import { foregroundTerminal, waitInForeground, type ForegroundTerminal } from './foreground.ts';
+import { loadBundle } from './bundle.ts';
+import { openFifo, poststart } from './start.ts';
+
+export interface RunOptions extends CreateOptions {
+  /** End once the program runs. */
+  detach: boolean;
+  /** Leave the container's state behind when it has ended. */
+  keep: boolean;
+}
+
+/**
+ * `create` and `start` in one; and in the foreground also the wait, and `delete`. Returns the program's exit status, 0 when detached.
+ * @throws Error; then nothing of the container is left
+ */
+export async function runContainer(context: Context, options: RunOptions): Promise<number> {
+  const { detach } = options;
+  const wantsTerminal =
+    !detach && options.consoleSocket === undefined && loadBundle(options.bundle).spec.process!.terminal;
+  const terminal: ForegroundTerminal | undefined = wantsTerminal ? foregroundTerminal() : undefined;
+  try {
+    const state = createContainer(
+      context,
+      terminal ? { ...options, consoleSocket: terminal.socket } : options,
+    );
+    const container = containerOf(context.root, state);
+    try {
+      const connection = terminal?.connect();
+      openFifo(context, container);
+      poststart(context, container);
+      if (detach) return 0;
+      const status = await waitInForeground(state.pid, connection);
+      if (!options.keep) destroy(context, container);
+      return status;
+    } catch (error) {
+      destroy(context, container);
+      throw error;
+    }
+  } finally {
+    terminal?.close();
+  }
+}

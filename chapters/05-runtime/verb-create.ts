@@ -1,0 +1,23 @@
+import { createContainer } from './create.ts';
+import type { Run } from './verbs.ts';
+
+/** `create`: ends once the container waits for `start`. */
+export const run: Run = (context, options, [id]) => {
+  createContainer(context, createOptions(options, id!));
+};
+
+/** The options that create and run share. */
+export function createOptions(
+  options: Parameters<Run>[1],
+  id: string,
+): Parameters<typeof createContainer>[1] {
+  return {
+    id,
+    bundle: options.bundle ?? '.',
+    pidFile: options['pid-file'],
+    consoleSocket: options['console-socket'],
+    noPivot: options['no-pivot'] ?? false,
+    noNewKeyring: options['no-new-keyring'] ?? false,
+    preserveFds: (options['preserve-fds'] ?? 0) + Number(process.env['LISTEN_FDS'] ?? 0),
+  };
+}

@@ -1,0 +1,179 @@
+import { randomUUID } from 'node:crypto';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import type { Server } from 'node:http';
+import { connect } from 'node:net';
+import { dirname, join } from 'node:path';
+import { inBounding, CAPABILITIES, type Capability } from '../01-processes/index.ts';
+import { detectCgroups } from '../03-cgroups/index.ts';
+import { isStoreError, lockDirectory, readState, writeState } from '../04-overlayfs/index.ts';
+import { adopt, followContainerd, lookAfter, startByPolicy } from './adopt.ts';
+import { apiServer } from './api-server.ts';
+import { openBridgeNetwork } from './bridge-network.ts';
+import { openContainerStore } from './container-store.ts';
+import { isRunning } from './container.ts';
+import type { DaemonOptions } from './daemon-options.ts';
+import type { Daemon } from './daemon.ts';
+import { eventBus } from './event-bus.ts';
+import { openExecStore } from './exec-store.ts';
+import { openImages } from './images.ts';
+import { log, setLogLevel } from './log.ts';
+import { openRuns } from './runs.ts';
+import { connectSupervisor } from './supervisor.ts';
+import { openVolumeStore } from './volume-store.ts';
+
+export interface RunningDaemon {
+  /** Ends the daemon, and nothing else: containers that run go on. Where none does, what it made of the host goes too. */
+  stop(): Promise<void>;
+}
+
+/**
+ * Brings the daemon up, from the disk to the socket. When a step fails, those before it are taken back.
+ * @throws Error that says in one line what is in the way
+ */
+export async function boot(options: DaemonOptions): Promise<RunningDaemon> {
+  setLogLevel(options.debug ? 'debug' : 'info');
+  const down: (() => unknown)[] = [];
+  try {
+    // The folders are this daemon's alone, also after one that was killed: the kernel drops its lock.
+    mkdirSync(options.dataRoot, { recursive: true, mode: 0o711 });
+    mkdirSync(options.execRoot, { recursive: true, mode: 0o711 });
+    down.push(await lock(options.dataRoot));
+    const id = await engineId(options.dataRoot);
+
+    // What is on disk: containers and volumes.
+    const containers = await openContainerStore(join(options.dataRoot, 'containers'));
+    const volumes = await openVolumeStore(join(options.dataRoot, 'volumes'), (name) =>
+      containers
+        .all()
+        .flatMap((record) => (record.mounts.some((mount) => mount.name === name) ? record.id : [])),
+    );
+
+    // The supervisor: one that runs, or one of our own.
+    const supervisor = await connectSupervisor(options);
+    const idle = (): boolean => !containers.all().some(isRunning);
+    down.push(() => (idle() ? supervisor.stop() : supervisor.client.close()));
+
+    // The bridge, the host's address on it, and the rules that let its network out.
+    const network = await openBridgeNetwork({
+      dir: join(options.dataRoot, 'network'),
+      bridge: options.bridge,
+      bip: options.bip,
+      taken: containers.all().flatMap(({ endpoint }) => endpoint ?? []),
+    });
+    down.push(() => {
+      if (idle()) network.remove();
+    });
+
+    const daemon: Daemon = {
+      options,
+      id,
+      containerd: supervisor.client,
+      containers,
+      runs: openRuns(),
+      execs: openExecStore(),
+      images: openImages(supervisor.client),
+      volumes,
+      network,
+      events: eventBus(),
+      look: (record) =>
+        void lookAfter(daemon, record).catch((error: unknown) =>
+          log('warn', `looking after ${record.id}`, error),
+        ),
+      machine: {
+        cgroupVersion: detectCgroups().layout === 'v2' ? 2 : 1,
+        capabilities: (Object.keys(CAPABILITIES) as Capability[]).filter(inBounding),
+      },
+    };
+
+    // The containers of the daemon before this one: found again by their tasks, and from now on followed by events.
+    await adopt(daemon);
+    const following = new AbortController();
+    void followContainerd(daemon, supervisor.ensure, following.signal);
+    down.push(() => following.abort());
+
+    // The Engine API, for everybody who may open the socket.
+    const server = apiServer(daemon);
+    await listen(server, options.socket);
+    down.push(() => close(server, options.socket));
+    writeFileSync(options.pidfile, `${process.pid}\n`);
+    down.push(() => rmSync(options.pidfile, { force: true }));
+
+    startByPolicy(daemon);
+    log('info', `API listen on ${options.socket}`);
+  } catch (error) {
+    await takeDown(down);
+    throw error;
+  }
+  return { stop: () => takeDown(down) };
+}
+
+async function takeDown(down: (() => unknown)[]): Promise<void> {
+  for (const step of down.splice(0).reverse())
+    try {
+      await step();
+    } catch (error) {
+      log('warn', 'going down', error);
+    }
+}
+
+async function lock(dataRoot: string): Promise<() => unknown> {
+  try {
+    return await lockDirectory(dataRoot);
+  } catch (error) {
+    if (!isStoreError(error, 'UNAVAILABLE')) throw error;
+    throw new Error(`${dataRoot} is in use by another mydockerd: give this one a --data-root of its own`);
+  }
+}
+
+interface EngineState {
+  version: 1;
+  id: string;
+}
+
+async function engineId(dataRoot: string): Promise<string> {
+  const file = join(dataRoot, 'engine.json');
+  const known = await readState<EngineState>(file, 1);
+  if (known) return known.id;
+  const id = randomUUID();
+  const state: EngineState = { version: 1, id };
+  await writeState(file, state);
+  return id;
+}
+
+/** Listens, also where a daemon that was killed has left its socket; not where one answers. */
+async function listen(server: Server, socket: string): Promise<void> {
+  mkdirSync(dirname(socket), { recursive: true });
+  if (await somebodyAnswers(socket))
+    throw new Error(`another daemon listens on ${socket}: give this one a --host of its own`);
+  rmSync(socket, { force: true });
+  // Root and the socket's group alone: whoever can talk to the daemon is root of this machine.
+  const mask = process.umask(0o117);
+  try {
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject);
+      server.listen(socket, resolve);
+    });
+  } finally {
+    process.umask(mask);
+  }
+}
+
+function somebodyAnswers(socket: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const attempt = connect(socket);
+    attempt.once('connect', () => {
+      attempt.destroy();
+      resolve(true);
+    });
+    attempt.once('error', () => resolve(false));
+  });
+}
+
+/** No new requests; those under way (a log that is followed, an attached client) are cut. */
+function close(server: Server, socket: string): Promise<void> {
+  rmSync(socket, { force: true });
+  return new Promise((resolve) => {
+    server.close(() => resolve());
+    server.closeAllConnections();
+  });
+}

@@ -1,0 +1,176 @@
+import {
+  chainIds,
+  familiarString,
+  hostPlatform,
+  parseReference,
+  referenceString,
+  type ImageConfig,
+  type Index,
+  type Manifest,
+} from '../04-overlayfs/index.ts';
+import {
+  isGrpcError,
+  type ContainerdClient,
+  type Descriptor,
+  type Input,
+} from '../06-shim-containerd/index.ts';
+import { badParameter, notFound } from './api-error.ts';
+
+/** The snapshotter that layers and containers are kept with. */
+export const SNAPSHOTTER = 'overlayfs';
+
+/** An image as the Engine API thinks of it: one configuration, and any number of names for it. */
+export interface LocalImage {
+  /** The digest of the configuration. */
+  id: string;
+  /** Full names in containerd: `docker.io/library/busybox:latest`; also those of images that lost their name. */
+  names: string[];
+  /** What the names point to: a manifest or an index. */
+  target: Input<Descriptor> & { digest: string };
+  manifest: Manifest;
+  config: ImageConfig;
+  /** The snapshot of its topmost layer. Empty: it has no layer. */
+  snapshot: string;
+}
+
+/** What an image is called that lost its name to a newer one: it stays, by its id alone. */
+const NAMELESS = 'moby-dangling@';
+export const namelessName = (digest: string): string => `${NAMELESS}${digest}`;
+
+/** `busybox:latest`, for the names that people gave. */
+export const repoTags = (image: LocalImage): string[] =>
+  image.names
+    .filter((name) => !name.startsWith(NAMELESS) && !name.includes('@'))
+    .map((name) => familiarString(parseReference(name)))
+    .sort();
+
+/** `busybox@sha256:…`, the manifest under each repository's name. */
+export const repoDigests = (image: LocalImage): string[] => [
+  ...new Set(
+    image.names
+      .filter((name) => !name.startsWith(NAMELESS))
+      .map((name) => {
+        const { domain, path } = parseReference(name);
+        return `${familiarString({ domain, path })}@${image.target.digest}`;
+      }),
+  ),
+];
+
+/** A name as people type it, completed. @throws ApiError 400 */
+export function fullName(reference: string): string {
+  try {
+    return referenceString(parseReference(reference));
+  } catch (error) {
+    throw badParameter('invalid reference format', error);
+  }
+}
+
+export interface Images {
+  all(): Promise<LocalImage[]>;
+  /**
+   * The image of this name, id, or beginning of an id.
+   * @throws ApiError 404 `No such image: busybox:latest`, 400 for what is no reference
+   */
+  find(reference: string): Promise<LocalImage>;
+  /** Bytes that its layers take up, those that others share counted too. */
+  size(image: LocalImage): Promise<number>;
+  /** Reads JSON out of the content store. @throws GrpcError NotFound */
+  json<T>(digest: string): Promise<T>;
+}
+
+/** The images that containerd has. Nothing is kept here but what never changes: content, by its digest. */
+export function openImages(containerd: ContainerdClient): Images {
+  const parsed = new Map<string, unknown>();
+  const sizes = new Map<string, number>();
+
+  async function json<T>(digest: string): Promise<T> {
+    if (!parsed.has(digest)) {
+      const chunks: Buffer[] = [];
+      for await (const { data } of containerd.content.read({ digest })) chunks.push(data);
+      parsed.set(digest, JSON.parse(Buffer.concat(chunks).toString()));
+    }
+    return parsed.get(digest) as T;
+  }
+
+  async function resolve(target: { mediaType?: string; digest: string }): Promise<{
+    manifest: Manifest;
+    config: ImageConfig;
+  }> {
+    const { os, architecture } = hostPlatform();
+    const content = await json<Manifest | Index>(target.digest);
+    if ('manifests' in content) {
+      const chosen = content.manifests.find(
+        ({ platform }) => !platform || (platform.os === os && platform.architecture === architecture),
+      );
+      if (!chosen) throw notFound(`image ${target.digest} has no manifest for ${os}/${architecture}`);
+      return resolve(chosen);
+    }
+    return { manifest: content, config: await json<ImageConfig>(content.config.digest) };
+  }
+
+  async function all(): Promise<LocalImage[]> {
+    const { images } = await containerd.images.list({});
+    const byId = new Map<string, LocalImage>();
+    for (const { name, target } of images) {
+      if (!target) continue;
+      try {
+        const { manifest, config } = await resolve(target);
+        const known = byId.get(manifest.config.digest);
+        if (known) known.names.push(name);
+        else
+          byId.set(manifest.config.digest, {
+            id: manifest.config.digest,
+            names: [name],
+            target,
+            manifest,
+            config,
+            snapshot: chainIds(config.rootfs.diff_ids).at(-1) ?? '',
+          });
+      } catch (error) {
+        // An image whose content is not all there (a load that is under way) is not there yet.
+        if (!isGrpcError(error, 'NotFound')) throw error;
+      }
+    }
+    return [...byId.values()];
+  }
+
+  return {
+    all,
+    json,
+    find: async (reference) => findImage(await all(), reference),
+    size: async ({ config }) => {
+      let total = 0;
+      for (const snapshot of chainIds(config.rootfs.diff_ids)) {
+        if (!sizes.has(snapshot)) {
+          try {
+            const { size } = await containerd.snapshots.usage({ snapshotter: SNAPSHOTTER, key: snapshot });
+            sizes.set(snapshot, size);
+          } catch (error) {
+            if (!isGrpcError(error, 'NotFound')) throw error;
+          }
+        }
+        total += sizes.get(snapshot) ?? 0;
+      }
+      return total;
+    },
+  };
+}
+
+/** By name first, then by id: an image called `abc` hides one whose id begins so. */
+export function findImage(images: readonly LocalImage[], reference: string): LocalImage {
+  const digits = /^(?:sha256:)?([0-9a-f]{1,64})$/.exec(reference)?.[1];
+  const isId = digits !== undefined && (reference.startsWith('sha256:') || digits.length === 64);
+  const name = isId ? undefined : fullName(reference);
+  const named =
+    name !== undefined &&
+    images.find(
+      (image) => image.names.includes(name) || repoDigests(image).some((d) => fullName(d) === name),
+    );
+  if (named) return named;
+  const begins = digits ? images.filter((image) => image.id.startsWith(`sha256:${digits}`)) : [];
+  if (begins.length === 1) return begins[0]!;
+  if (begins.length > 1) throw badParameter(`multiple IDs found with provided prefix: ${reference}`);
+  throw notFound(
+    `No such image: ${name === undefined ? reference : familiarString(parseReference(reference))}`,
+  );
+}

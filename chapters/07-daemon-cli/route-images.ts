@@ -1,0 +1,249 @@
+import { randomBytes } from 'node:crypto';
+import { chainIds, familiarString, parseReference } from '../04-overlayfs/index.ts';
+import { isGrpcError } from '../06-shim-containerd/index.ts';
+import { badParameter, notFound, notImplemented } from './api-error.ts';
+import { filters, flag, type Call } from './call.ts';
+import { hasLabel } from './container-filter.ts';
+import { NEVER, shortId } from './container.ts';
+import type { Daemon } from './daemon.ts';
+import { readImageArchive } from './image-archive.ts';
+import { labelReferences, unpack } from './image-content.ts';
+import { removeImage } from './image-remove.ts';
+import { fullName, namelessName, repoDigests, repoTags, SNAPSHOTTER, type LocalImage } from './images.ts';
+import { explain } from './log.ts';
+import type { Route } from './router.ts';
+
+/** The routes of images. */
+export const imageRoutes: readonly Route[] = [
+  ['GET', '/images/json', list],
+  ['POST', '/images/load', load],
+  ['POST', '/images/create', pull],
+  ['POST', '/images/prune', prune],
+  ['GET', '/images/{name...}/json', inspect],
+  ['GET', '/images/{name...}/history', history],
+  ['POST', '/images/{name...}/tag', tag],
+  ['DELETE', '/images/{name...}', remove],
+];
+
+async function list(daemon: Daemon, call: Call): Promise<void> {
+  const wanted = filters(call.query, ['reference', 'dangling', 'label', 'before', 'since', 'until']);
+  const images = (await daemon.images.all()).filter((image) => {
+    const tags = repoTags(image);
+    const matches = (pattern: string): boolean =>
+      tags.some((name) => glob(pattern).test(name) || glob(pattern).test(name.replace(/:[^:/]+$/, '')));
+    return (
+      (wanted.get('reference')?.some(matches) ?? true) &&
+      (wanted.get('dangling')?.some((value) => /^(true|1)$/.test(value) === (tags.length === 0)) ?? true) &&
+      (wanted.get('label') ?? []).every((label) => hasLabel(image.config.config?.Labels ?? {}, label))
+    );
+  });
+  const views = await Promise.all(
+    images.map(async (image) => ({
+      Containers: daemon.containers.all().filter(({ imageId }) => imageId === image.id).length,
+      Created: Math.floor(Date.parse(image.config.created ?? NEVER) / 1000),
+      Id: image.id,
+      Labels: image.config.config?.Labels ?? null,
+      ParentId: '',
+      RepoDigests: repoDigests(image),
+      RepoTags: repoTags(image),
+      SharedSize: -1,
+      Size: await daemon.images.size(image),
+    })),
+  );
+  call.json(
+    200,
+    views.sort((a, b) => b.Created - a.Created),
+  );
+}
+
+/** `*` and `?` as in a shell, not across slashes. */
+function glob(pattern: string): RegExp {
+  const source = pattern
+    .replace(/[.+^${}()|[\]\\]/g, '\\$&')
+    .replace(/\*/g, '[^/]*')
+    .replace(/\?/g, '[^/]');
+  return new RegExp(`^${source}$`);
+}
+
+async function inspect(daemon: Daemon, call: Call): Promise<void> {
+  const image = await daemon.images.find(call.params['name']!);
+  const { config } = image;
+  call.json(200, {
+    Id: image.id,
+    RepoTags: repoTags(image),
+    RepoDigests: repoDigests(image),
+    Parent: '',
+    Comment: config.history?.at(-1)?.comment ?? '',
+    Created: config.created ?? NEVER,
+    DockerVersion: '',
+    Author: config.author ?? '',
+    Architecture: config.architecture,
+    ...(config.variant && { Variant: config.variant }),
+    Os: config.os,
+    Size: await daemon.images.size(image),
+    GraphDriver: { Name: 'overlayfs', Data: null },
+    RootFS: { Type: 'layers', Layers: config.rootfs.diff_ids },
+    Metadata: { LastTagTime: NEVER },
+    Descriptor: {
+      mediaType: image.target.mediaType,
+      digest: image.target.digest,
+      size: image.target.size,
+    },
+    Config: {
+      Hostname: '',
+      Domainname: '',
+      User: '',
+      AttachStdin: false,
+      AttachStdout: false,
+      AttachStderr: false,
+      Tty: false,
+      OpenStdin: false,
+      StdinOnce: false,
+      Env: null,
+      Cmd: null,
+      Image: '',
+      Volumes: null,
+      WorkingDir: '',
+      Entrypoint: null,
+      OnBuild: null,
+      Labels: null,
+      ...config.config,
+    },
+  });
+}
+
+async function history(daemon: Daemon, call: Call): Promise<void> {
+  const image = await daemon.images.find(call.params['name']!);
+  const chain = chainIds(image.config.rootfs.diff_ids);
+  const steps = image.config.history ?? chain.map(() => ({}) as { empty_layer?: boolean });
+  let layer = 0;
+  const views = [];
+  for (const step of steps) {
+    const key = step.empty_layer ? undefined : chain[layer++];
+    const size = key
+      ? await daemon.containerd.snapshots.usage({ snapshotter: SNAPSHOTTER, key }).catch(() => ({ size: 0 }))
+      : { size: 0 };
+    const { created, created_by, comment } = step as {
+      created?: string;
+      created_by?: string;
+      comment?: string;
+    };
+    views.push({
+      Id: '<missing>',
+      Created: Math.floor(Date.parse(created ?? NEVER) / 1000),
+      CreatedBy: created_by ?? '',
+      Tags: null as string[] | null,
+      Size: size.size,
+      Comment: comment ?? '',
+    });
+  }
+  views.reverse();
+  if (views[0]) Object.assign(views[0], { Id: image.id, Tags: repoTags(image) });
+  call.json(200, views);
+}
+
+async function tag(daemon: Daemon, call: Call): Promise<void> {
+  const image = await daemon.images.find(call.params['name']!);
+  const [repository, label] = [call.query.get('repo') ?? '', call.query.get('tag') ?? ''];
+  if (repository === '') throw badParameter('repository name is missing');
+  const name = fullName(label === '' ? repository : `${repository}:${label}`);
+  if (name.includes('@')) throw badParameter('refusing to create a tag with a digest reference');
+  await nameImage(daemon, name, image.target);
+  daemon.events.publish('image', 'tag', image.id, { name: familiarString(parseReference(name)) });
+  call.empty(201);
+}
+
+/** Points a name at an image. What it pointed at before stays, nameless, if nothing else names it. */
+async function nameImage(daemon: Daemon, name: string, target: LocalImage['target']): Promise<void> {
+  const { containerd } = daemon;
+  const before = (await daemon.images.all()).find((image) => image.names.includes(name));
+  if (before?.target.digest === target.digest) return;
+  if (before?.names.length === 1)
+    await containerd.images.create({
+      image: { name: namelessName(before.target.digest), target: before.target },
+    });
+  const image = { name, target };
+  if (before) await containerd.images.update({ image, updateMask: { paths: ['target'] } });
+  else await containerd.images.create({ image });
+  const nameless = namelessName(target.digest);
+  await containerd.images.delete({ name: nameless }).catch((error: unknown) => {
+    if (!isGrpcError(error, 'NotFound')) throw error;
+  });
+}
+
+async function load(daemon: Daemon, call: Call): Promise<void> {
+  const { containerd } = daemon;
+  const id = `load-${randomBytes(8).toString('hex')}`;
+  // Nothing refers to content and layers while they are coming in: a lease keeps them from being collected.
+  await containerd.leases.create({ id });
+  try {
+    const images = await readImageArchive(containerd, call.request, id);
+    const answer = call.stream(200, 'application/json');
+    const say = (line: object): void => void answer.write(`${JSON.stringify(line)}\r\n`);
+    try {
+      for (const image of images) {
+        await unpack(containerd, image, id);
+        await labelReferences(containerd, image);
+        const names = [...new Set(image.names.map(fullName))];
+        for (const name of names) {
+          await nameImage(daemon, name, image.target);
+          say({ stream: `Loaded image: ${familiarString(parseReference(name))}\n` });
+        }
+        if (names.length === 0) {
+          const name = namelessName(image.target.digest);
+          await containerd.images
+            .create({ image: { name, target: image.target } })
+            .catch((error: unknown) => {
+              if (!isGrpcError(error, 'AlreadyExists')) throw error;
+            });
+          say({ stream: `Loaded image ID: ${image.manifest.config.digest}\n` });
+        }
+        daemon.events.publish('image', 'load', image.manifest.config.digest, {
+          name: image.names[0] ?? image.manifest.config.digest,
+        });
+      }
+    } catch (error) {
+      say({ errorDetail: { message: explain(error) }, error: explain(error) });
+    }
+    answer.end();
+  } finally {
+    await containerd.leases.delete({ id });
+  }
+}
+
+/** There is no registry to pull from yet; an image that is here is what was asked for. */
+async function pull(daemon: Daemon, call: Call): Promise<void> {
+  const from = call.query.get('fromImage');
+  if (!from) throw notImplemented('importing a file system is not here yet: load an archive of images');
+  const tagOrDigest = call.query.get('tag') ?? '';
+  const reference =
+    tagOrDigest === '' ? from : `${from}${tagOrDigest.includes(':') ? '@' : ':'}${tagOrDigest}`;
+  const name = familiarString(parseReference(fullName(reference)));
+  const found = (await daemon.images.all()).some((image) => image.names.includes(fullName(reference)));
+  if (!found)
+    throw notFound(
+      `No such image: ${name}: this engine cannot pull from a registry yet: load an archive (docker load -i FILE)`,
+    );
+  const answer = call.stream(200, 'application/json');
+  answer.end(`${JSON.stringify({ status: `Status: Image is up to date for ${name}` })}\r\n`);
+}
+
+async function remove(daemon: Daemon, call: Call): Promise<void> {
+  const reference = call.params['name']!;
+  const image = await daemon.images.find(reference);
+  call.json(200, await removeImage(daemon, image, reference, flag(call.query, 'force')));
+}
+
+async function prune(daemon: Daemon, call: Call): Promise<void> {
+  const wanted = filters(call.query, ['dangling', 'label', 'until']);
+  const all = wanted.get('dangling')?.some((value) => /^(false|0)$/.test(value)) ?? false;
+  const used = new Set(daemon.containers.all().map(({ imageId }) => imageId));
+  const deleted: object[] = [];
+  let reclaimed = 0;
+  for (const image of await daemon.images.all()) {
+    if (used.has(image.id) || !(all || repoTags(image).length === 0)) continue;
+    reclaimed += await daemon.images.size(image);
+    deleted.push(...(await removeImage(daemon, image, shortId(image.id), true)));
+  }
+  call.json(200, { ImagesDeleted: deleted, SpaceReclaimed: reclaimed });
+}
