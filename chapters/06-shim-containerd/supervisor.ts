@@ -17,8 +17,8 @@ import { TASK_STATUS, type CreateTaskRequest, type Envelope } from './task-api.t
 import {
   createBundle,
   findBundles,
+  findShimAddress,
   removeBundle,
-  shimAddress,
   type BundlePlaces,
   type TaskBundle,
 } from './task-bundle.ts';
@@ -160,7 +160,7 @@ export function createSupervisor(
   async function recover(bundle: TaskBundle): Promise<void> {
     //#gap 06.7 recover
     const { namespace, id } = bundle;
-    const address = shimAddress(bundle);
+    const address = await findShimAddress(bundle);
     const task = address && (await connectTask(bundle, address).catch(() => undefined));
     if (!task) return cleanUpAfter(bundle);
     void task.disconnected.then(followShimLog(bundle, log));
