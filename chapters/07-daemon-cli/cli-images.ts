@@ -50,6 +50,8 @@ interface FoundImage {
   Created: number;
   /** bytes */
   Size: number;
+  /** how many containers are made of it; -1: not counted */
+  Containers?: number;
 }
 
 interface NamedImage {
@@ -99,6 +101,10 @@ function columns(noTrunc: boolean): Column<NamedImage>[] {
     { field: 'VirtualSize', heading: 'VIRTUAL SIZE', text: ({ image }) => decimalSize(image.Size, 4) },
     { field: 'SharedSize', heading: 'SHARED SIZE', text: () => 'N/A' },
     { field: 'UniqueSize', heading: 'UNIQUE SIZE', text: () => 'N/A' },
-    { field: 'Containers', heading: 'CONTAINERS', text: () => 'N/A' },
+    {
+      field: 'Containers',
+      heading: 'CONTAINERS',
+      text: ({ image: { Containers = -1 } }) => (Containers < 0 ? 'N/A' : String(Containers)),
+    },
   ];
 }
