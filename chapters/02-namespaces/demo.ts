@@ -206,6 +206,8 @@ function rootless(s: Step): void {
   spawnSync('chown', [`${hostID}:${hostID}`, join(root, 'tmp')]);
   const range = { containerID: 0, hostID, size: 65_536 };
   const file = join(root, 'tmp', 'made-inside');
+  const secret = join(dir, 'secret');
+  writeFileSync(secret, 'of root, outside', { mode: 0o600 });
   const child: Parked = parked(() => unshare(CLONE.NEWUSER));
   s.cleanup(`end process ${child.pid}`, child.end);
   s.call('unshare(CLONE_NEWUSER)', 0);
@@ -221,10 +223,10 @@ function rootless(s: Step): void {
     setgid(0);
     setuid(0);
     writeFileSync(file, '');
-    return { uid: process.getuid!(), shadow: statSync('/etc/shadow').uid, denied: !canRead('/etc/shadow') };
+    return { uid: process.getuid!(), secret: statSync(secret).uid, denied: !canRead(secret) };
   });
   s.evidence('owner of a file made inside', { inside: inside.uid, host: statSync(file).uid });
-  s.evidence('owner of /etc/shadow', { inside: inside.shadow, host: statSync('/etc/shadow').uid });
+  s.evidence('owner of a file of the host’s root', { inside: inside.secret, host: statSync(secret).uid });
   s.claim('root inside, an ordinary id outside', inside.uid === 0 && statSync(file).uid === hostID);
   s.claim('root inside may not read what root outside owns', inside.denied);
 }

@@ -59,6 +59,9 @@ export interface NewTask {
   request: Omit<CreateTaskRequest, 'id' | 'bundle' | 'options'>;
 }
 
+/** How long clients may take to come back to a server that was restarted. Milliseconds. */
+const COMING_BACK = 10_000;
+
 /** Supervises the tasks whose bundles are in `places`. */
 export function createSupervisor(
   places: BundlePlaces,
@@ -218,7 +221,9 @@ export function createSupervisor(
       events.publish(envelope);
     },
     async recover() {
-      await Promise.all((await findBundles(places)).map(recover));
+      const bundles = await findBundles(places);
+      if (bundles.length > 0) events.remember(COMING_BACK);
+      await Promise.all(bundles.map(recover));
     },
     leave() {
       for (const task of tasks.values()) task.leave();

@@ -1,10 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import {
-  decodeEvent,
-  isGrpcError,
-  type EventEnvelope,
-  type Process,
-} from '../06-shim-containerd/index.ts';
+import { decodeEvent, isGrpcError, type EventEnvelope, type Process } from '../06-shim-containerd/index.ts';
 import { isRunning, type ContainerRecord } from './container.ts';
 import { OWNER_LABEL } from './create-container.ts';
 import type { Daemon } from './daemon.ts';

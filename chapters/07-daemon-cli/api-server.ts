@@ -26,7 +26,7 @@ export function apiServer(daemon: Daemon): Server {
     } catch (error) {
       const status = error instanceof ApiError ? error.status : 500;
       if (status === 500) log('error', `${request.method} ${request.url}`, error);
-      fail(status, explain(error));
+      fail(status, error instanceof ApiError ? error.message : explain(error));
     }
   };
 

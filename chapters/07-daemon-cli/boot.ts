@@ -43,7 +43,9 @@ export async function boot(options: DaemonOptions): Promise<RunningDaemon> {
     // What is on disk: containers and volumes.
     const containers = await openContainerStore(join(options.dataRoot, 'containers'));
     const volumes = await openVolumeStore(join(options.dataRoot, 'volumes'), (name) =>
-      containers.all().flatMap((record) => (record.mounts.some((mount) => mount.name === name) ? record.id : [])),
+      containers
+        .all()
+        .flatMap((record) => (record.mounts.some((mount) => mount.name === name) ? record.id : [])),
     );
 
     // The supervisor: one that runs, or one of our own.
@@ -141,7 +143,8 @@ async function engineId(dataRoot: string): Promise<string> {
 /** Listens, also where a daemon that was killed has left its socket; not where one answers. */
 async function listen(server: Server, socket: string): Promise<void> {
   mkdirSync(dirname(socket), { recursive: true });
-  if (await somebodyAnswers(socket)) throw new Error(`another daemon listens on ${socket}: give this one a --host of its own`);
+  if (await somebodyAnswers(socket))
+    throw new Error(`another daemon listens on ${socket}: give this one a --host of its own`);
   rmSync(socket, { force: true });
   // Root and the socket's group alone: whoever can talk to the daemon is root of this machine.
   const mask = process.umask(0o117);

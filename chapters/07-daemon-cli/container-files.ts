@@ -50,7 +50,8 @@ export function writeContainerFiles(
 /** `NAME:ADDRESS`, where the address `host-gateway` is the host's own in the bridge's network. */
 function extraHost(entry: string, gateway: string): string {
   const [, name, address] = /^([^:=]+)[:=](.+)$/.exec(entry) ?? [];
-  if (!name || !address) throw badParameter(`invalid extra host: ${JSON.stringify(entry)}: give NAME:ADDRESS`);
+  if (!name || !address)
+    throw badParameter(`invalid extra host: ${JSON.stringify(entry)}: give NAME:ADDRESS`);
   return `${address === 'host-gateway' ? gateway : address}\t${name}\n`;
 }
 

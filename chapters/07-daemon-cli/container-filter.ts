@@ -60,9 +60,7 @@ export function filterContainers(
 /** `key`, or `key=value`. */
 export function hasLabel(labels: Readonly<Record<string, string>>, wanted: string): boolean {
   const at = wanted.indexOf('=');
-  return at === -1
-    ? Object.hasOwn(labels, wanted)
-    : labels[wanted.slice(0, at)] === wanted.slice(at + 1);
+  return at === -1 ? Object.hasOwn(labels, wanted) : labels[wanted.slice(0, at)] === wanted.slice(at + 1);
 }
 
 function pattern(text: string): RegExp {

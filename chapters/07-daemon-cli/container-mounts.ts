@@ -60,7 +60,8 @@ function parseMount(mount: MountRequest): WantedMount | undefined {
   switch (mount.Type) {
     case 'bind':
       if (!mount.Source) bad('field Source must not be empty');
-      if (!mount.Source!.startsWith('/')) bad(`invalid mount path: '${mount.Source}' mount path must be absolute`);
+      if (!mount.Source!.startsWith('/'))
+        bad(`invalid mount path: '${mount.Source}' mount path must be absolute`);
       return {
         ...common,
         type: 'bind',
@@ -73,7 +74,9 @@ function parseMount(mount: MountRequest): WantedMount | undefined {
     case 'tmpfs':
       return undefined;
     default:
-      throw notImplemented(`mount type ${JSON.stringify(mount.Type)}: this engine has bind, volume and tmpfs`);
+      throw notImplemented(
+        `mount type ${JSON.stringify(mount.Type)}: this engine has bind, volume and tmpfs`,
+      );
   }
 }
 
@@ -129,11 +132,10 @@ function checkSource({ source, makeSource }: WantedMount): void {
   try {
     statSync(source);
   } catch (error) {
-    if (!isErrno(error, 'ENOENT')) throw badParameter(`invalid mount source ${source}: ${(error as Error).message}`);
+    if (!isErrno(error, 'ENOENT'))
+      throw badParameter(`invalid mount source ${source}: ${(error as Error).message}`);
     if (!makeSource)
-      throw badParameter(
-        `invalid mount config for type "bind": bind source path does not exist: ${source}`,
-      );
+      throw badParameter(`invalid mount config for type "bind": bind source path does not exist: ${source}`);
     mkdirSync(source, { recursive: true });
   }
 }

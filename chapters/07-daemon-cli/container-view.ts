@@ -112,8 +112,7 @@ export function endpointViews(
 }
 
 /** `host` and `none` are no networks that anybody made: an id that says their name. */
-export const fixedNetworkId = (name: string): string =>
-  Buffer.from(name).toString('hex').padEnd(64, '0');
+export const fixedNetworkId = (name: string): string => Buffer.from(name).toString('hex').padEnd(64, '0');
 
 /** A container as `docker ps` shows it. Source: Engine API, ContainerList. */
 export function listView(daemon: Daemon, record: ContainerRecord): Record<string, unknown> {
@@ -180,4 +179,3 @@ export function humanDuration(seconds: number): string {
   if (hours < 24 * 365 * 2) return `${Math.floor(hours / 24 / 30)} months`;
   return `${Math.floor(hours / 24 / 365)} years`;
 }
-

@@ -90,7 +90,9 @@ export function parseDaemonOptions(
     checkInterfaceName(bridge);
     if (values.bip !== undefined) parseCidr(values.bip);
   } catch (error) {
-    throw new UsageError(`--${/interface/.test((error as Error).message) ? 'bridge' : 'bip'}: ${(error as Error).message}`);
+    throw new UsageError(
+      `--${/interface/.test((error as Error).message) ? 'bridge' : 'bip'}: ${(error as Error).message}`,
+    );
   }
   return {
     dataRoot,

@@ -16,12 +16,7 @@ export interface ApiEvent {
 const KEPT = 256;
 
 export interface EventBus {
-  publish(
-    type: ApiEvent['Type'],
-    action: string,
-    id: string,
-    attributes?: Record<string, string>,
-  ): void;
+  publish(type: ApiEvent['Type'], action: string, id: string, attributes?: Record<string, string>): void;
   /** Calls `listener` with every event from now on, until the function that it returns is called. */
   subscribe(listener: (event: ApiEvent) => void): () => void;
   /** The last events, the oldest first. */

@@ -124,7 +124,12 @@ function makeFifos(directory: string, exec: Exec) {
     stdout: make('stdout', exec.attachStdout || exec.tty),
     stderr: make('stderr', exec.attachStderr && !exec.tty),
   };
-  const outputs = ([[paths.stdout, 1], [paths.stderr, 2]] as const)
+  const outputs = (
+    [
+      [paths.stdout, 1],
+      [paths.stderr, 2],
+    ] as const
+  )
     .filter(([path]) => path !== '')
     .map(([path, number]) => ({ number: number as StreamNumber, ...readFifo(path) }));
   return { ...paths, outputs };

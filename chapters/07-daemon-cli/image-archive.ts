@@ -56,16 +56,19 @@ export async function readImageArchive(
       if (type === 'symlink' || type === 'link')
         links.set(
           path,
-          type === 'link'
-            ? posix.normalize(linkname ?? '')
-            : posix.join(posix.dirname(path), linkname ?? ''),
+          type === 'link' ? posix.normalize(linkname ?? '') : posix.join(posix.dirname(path), linkname ?? ''),
         );
       if (type !== 'file') {
         entry.resume();
         continue;
       }
       const kept: Buffer[] = [];
-      const digest = await writeBlob(containerd, tapped(entry, size <= MAX_JSON ? kept : undefined), size, lease);
+      const digest = await writeBlob(
+        containerd,
+        tapped(entry, size <= MAX_JSON ? kept : undefined),
+        size,
+        lease,
+      );
       blobs.set(path, { digest, size });
       if (kept.length > 0) texts.set(path, Buffer.concat(kept).toString());
     }
@@ -90,7 +93,9 @@ export async function readImageArchive(
       const manifest = manifestOf(descriptor.digest, byDigest);
       const config = byDigest<ImageConfig>(manifest.config.digest);
       const { annotations = {} } = descriptor;
-      const tags = docker.find(({ Config }) => blobs.get(Config)?.digest === manifest.config.digest)?.RepoTags;
+      const tags = docker.find(
+        ({ Config }) => blobs.get(Config)?.digest === manifest.config.digest,
+      )?.RepoTags;
       const name =
         annotations['io.containerd.image.name'] ?? annotations['org.opencontainers.image.ref.name'];
       const { mediaType, digest, size } = descriptor;
@@ -111,7 +116,10 @@ export async function readImageArchive(
           schemaVersion: 2,
           mediaType: MEDIA_TYPE.manifest,
           config: { mediaType: MEDIA_TYPE.config, ...find(Config) } as Manifest['config'],
-          layers: Layers.map((path) => ({ mediaType: MEDIA_TYPE.layer, ...find(path) })) as Manifest['layers'],
+          layers: Layers.map((path) => ({
+            mediaType: MEDIA_TYPE.layer,
+            ...find(path),
+          })) as Manifest['layers'],
         };
         const bytes = Buffer.from(JSON.stringify(manifest));
         const digest = await writeBlob(containerd, [bytes], bytes.length, lease);

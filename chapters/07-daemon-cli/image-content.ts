@@ -30,7 +30,8 @@ export async function writeBlob(
     return answer!.digest;
   } catch (error) {
     // "content sha256:… already exists": the digest is all that was wanted.
-    const present = isGrpcError(error, 'AlreadyExists') && /sha256:[0-9a-f]{64}/.exec((error as Error).message);
+    const present =
+      isGrpcError(error, 'AlreadyExists') && /sha256:[0-9a-f]{64}/.exec((error as Error).message);
     if (present) {
       await containerd.content.abort({ ref }).catch(() => undefined);
       return present[0];

@@ -163,7 +163,9 @@ export function findImage(images: readonly LocalImage[], reference: string): Loc
   const name = isId ? undefined : fullName(reference);
   const named =
     name !== undefined &&
-    images.find((image) => image.names.includes(name) || repoDigests(image).some((d) => fullName(d) === name));
+    images.find(
+      (image) => image.names.includes(name) || repoDigests(image).some((d) => fullName(d) === name),
+    );
   if (named) return named;
   const begins = digits ? images.filter((image) => image.id.startsWith(`sha256:${digits}`)) : [];
   if (begins.length === 1) return begins[0]!;

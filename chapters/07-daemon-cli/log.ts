@@ -25,6 +25,8 @@ function describe(error: unknown): string {
 /** `message: cause's message: …`, each said once. */
 export function explain(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
+  // A refusal over gRPC has the library's own words as its cause: the same once more.
+  if (error.name === 'GrpcError') return error.message;
   const cause = error.cause === undefined ? '' : explain(error.cause);
   return cause && !error.message.includes(cause) ? `${error.message}: ${cause}` : error.message;
 }

@@ -120,8 +120,7 @@ export const formatLine = ({ time, text }: LogLine, timestamps: boolean): Buffer
 export function parseMoment(name: string, text: string | null): bigint | undefined {
   if (!text || text === '0') return undefined;
   const [, seconds, fraction = ''] = /^(\d+)(?:\.(\d{1,9}))?$/.exec(text) ?? [];
-  if (seconds !== undefined)
-    return BigInt(seconds) * 1_000_000_000n + BigInt(fraction.padEnd(9, '0'));
+  if (seconds !== undefined) return BigInt(seconds) * 1_000_000_000n + BigInt(fraction.padEnd(9, '0'));
   const parsed = Date.parse(text);
   if (Number.isNaN(parsed)) throw badParameter(`invalid value for "${name}": ${text}`);
   return BigInt(parsed) * 1_000_000n;

@@ -48,8 +48,7 @@ export async function removeContainer(
       throw error;
     }
   });
-  const { exitCode, error } = record.state;
-  run.removed({ exitCode, error });
+  run.removed({ exitCode: record.state.exitCode, error: '' });
   daemon.runs.forget(record);
   tell(daemon, record, 'destroy');
 }
@@ -63,7 +62,9 @@ async function removeSerially(
   await unlessGone(containerd.containers.delete({ id }));
   await unlessGone(containerd.snapshots.remove({ snapshotter: SNAPSHOTTER, key: id }));
   const anonymous = record.mounts.flatMap(({ name }) =>
-    name !== undefined && store.all().some((volume) => volume.name === name && volume.anonymous) ? [name] : [],
+    name !== undefined && store.all().some((volume) => volume.name === name && volume.anonymous)
+      ? [name]
+      : [],
   );
   await containers.remove(record);
   if (volumes)

@@ -23,7 +23,10 @@ export function wantsRestart({ hostConfig, state, restartCount }: ContainerRecor
 }
 
 /** How long to wait: each time twice as long, until a run was long enough. Milliseconds. */
-export function restartPause({ restartCount, state }: Pick<ContainerRecord, 'restartCount' | 'state'>): number {
+export function restartPause({
+  restartCount,
+  state,
+}: Pick<ContainerRecord, 'restartCount' | 'state'>): number {
   const ran = Date.parse(state.finishedAt) - Date.parse(state.startedAt);
   return ran > PROVED ? FIRST_PAUSE : Math.min(FIRST_PAUSE * 2 ** restartCount, LONGEST_PAUSE);
 }
@@ -37,9 +40,7 @@ export function planRestart(daemon: Daemon, record: ContainerRecord): void {
     run.cancelRestart = undefined;
     record.restartCount++;
     tell(daemon, record, 'restart');
-    startContainer(daemon, record).catch((error: unknown) =>
-      log('warn', `restarting ${record.id}`, error),
-    );
+    startContainer(daemon, record).catch((error: unknown) => log('warn', `restarting ${record.id}`, error));
   }, restartPause(record));
   run.cancelRestart = () => {
     clearTimeout(timer);

@@ -153,9 +153,7 @@ async function wait(daemon: Daemon, call: Call): Promise<void> {
   // At once: the client starts the container only when it knows that the wait has begun.
   const answer = call.stream(200, 'application/json');
   const { exitCode, error } = await ended;
-  answer.end(
-    `${JSON.stringify({ StatusCode: exitCode, ...(error && { Error: { Message: error } }) })}\n`,
-  );
+  answer.end(`${JSON.stringify({ StatusCode: exitCode, ...(error && { Error: { Message: error } }) })}\n`);
 }
 
 async function attachTo(daemon: Daemon, call: Call): Promise<void> {
@@ -187,8 +185,7 @@ async function logs(daemon: Daemon, call: Call): Promise<void> {
   const record = named(daemon, call);
   const { query } = call;
   const [stdout, stderr] = [flag(query, 'stdout'), flag(query, 'stderr')];
-  if (!stdout && !stderr)
-    throw new ApiError(400, 'Bad parameters: you must choose at least one stream');
+  if (!stdout && !stderr) throw new ApiError(400, 'Bad parameters: you must choose at least one stream');
   const tail = query.get('tail') ?? 'all';
   const follow = flag(query, 'follow') && isRunning(record);
   const lines = logLines(daemon.containers.journal(record.id), {
@@ -227,8 +224,7 @@ async function prune(daemon: Daemon, call: Call): Promise<void> {
   const until = parseMoment('until', wanted.get('until')?.[0] ?? null);
   const records = filterContainers(daemon.containers.all(), wanted, daemon.containers.find).filter(
     (record) =>
-      !isRunning(record) &&
-      (until === undefined || BigInt(Date.parse(record.created)) * 1_000_000n < until),
+      !isRunning(record) && (until === undefined || BigInt(Date.parse(record.created)) * 1_000_000n < until),
   );
   const deleted: string[] = [];
   let reclaimed = 0;

@@ -41,9 +41,7 @@ async function create(daemon: Daemon, call: Call): Promise<void> {
   const body = await call.body<ExecConfig>();
   if (!body.Cmd?.length) throw badParameter('No exec command specified');
   if (body.WorkingDir && !body.WorkingDir.startsWith('/'))
-    throw badParameter(
-      `Cwd must be an absolute path: ${JSON.stringify(body.WorkingDir)}`,
-    );
+    throw badParameter(`Cwd must be an absolute path: ${JSON.stringify(body.WorkingDir)}`);
   const exec = daemon.execs.add({
     id: randomBytes(32).toString('hex'),
     containerId: record.id,
@@ -68,7 +66,9 @@ async function start(daemon: Daemon, call: Call): Promise<void> {
   const record = daemon.containers.find(exec.containerId);
   checkExecutable(record);
   if (exec.state !== 'created')
-    throw conflict(`exec command ${exec.id} ${exec.state === 'running' ? 'is already running' : 'has already run'}`);
+    throw conflict(
+      `exec command ${exec.id} ${exec.state === 'running' ? 'is already running' : 'has already run'}`,
+    );
   exec.state = 'running';
   if (body.Detach) {
     await startExec(daemon, record, exec, undefined);

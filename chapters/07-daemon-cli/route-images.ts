@@ -58,7 +58,10 @@ async function list(daemon: Daemon, call: Call): Promise<void> {
 
 /** `*` and `?` as in a shell, not across slashes. */
 function glob(pattern: string): RegExp {
-  const source = pattern.replace(/[.+^${}()|[\]\\]/g, '\\$&').replace(/\*/g, '[^/]*').replace(/\?/g, '[^/]');
+  const source = pattern
+    .replace(/[.+^${}()|[\]\\]/g, '\\$&')
+    .replace(/\*/g, '[^/]*')
+    .replace(/\?/g, '[^/]');
   return new RegExp(`^${source}$`);
 }
 
@@ -181,16 +184,18 @@ async function load(daemon: Daemon, call: Call): Promise<void> {
       for (const image of images) {
         await unpack(containerd, image, id);
         await labelReferences(containerd, image);
-        const names = image.names.map(fullName);
+        const names = [...new Set(image.names.map(fullName))];
         for (const name of names) {
           await nameImage(daemon, name, image.target);
           say({ stream: `Loaded image: ${familiarString(parseReference(name))}\n` });
         }
         if (names.length === 0) {
           const name = namelessName(image.target.digest);
-          await containerd.images.create({ image: { name, target: image.target } }).catch((error: unknown) => {
-            if (!isGrpcError(error, 'AlreadyExists')) throw error;
-          });
+          await containerd.images
+            .create({ image: { name, target: image.target } })
+            .catch((error: unknown) => {
+              if (!isGrpcError(error, 'AlreadyExists')) throw error;
+            });
           say({ stream: `Loaded image ID: ${image.manifest.config.digest}\n` });
         }
         daemon.events.publish('image', 'load', image.manifest.config.digest, {
@@ -211,7 +216,8 @@ async function pull(daemon: Daemon, call: Call): Promise<void> {
   const from = call.query.get('fromImage');
   if (!from) throw notImplemented('importing a file system is not here yet: load an archive of images');
   const tagOrDigest = call.query.get('tag') ?? '';
-  const reference = tagOrDigest === '' ? from : `${from}${tagOrDigest.includes(':') ? '@' : ':'}${tagOrDigest}`;
+  const reference =
+    tagOrDigest === '' ? from : `${from}${tagOrDigest.includes(':') ? '@' : ':'}${tagOrDigest}`;
   const name = familiarString(parseReference(fullName(reference)));
   const found = (await daemon.images.all()).some((image) => image.names.includes(fullName(reference)));
   if (!found)

@@ -29,7 +29,9 @@ async function top(daemon: Daemon, call: Call): Promise<void> {
   try {
     text = (await run('ps', args)).stdout;
   } catch (error) {
-    throw badParameter(`error running ps: ${(error as { stderr?: string }).stderr?.trim() || (error as Error).message}`);
+    throw badParameter(
+      `error running ps: ${(error as { stderr?: string }).stderr?.trim() || (error as Error).message}`,
+    );
   }
   const [header = '', ...lines] = text.trimEnd().split('\n');
   const titles = header.trim().split(/\s+/);
@@ -110,8 +112,7 @@ function networkCounters(pid: number): Record<string, Record<string, number>> {
 }
 
 function view(record: ContainerRecord, now: Sample | undefined, before: Sample | undefined): object {
-  const finite = (value: number | undefined): number | undefined =>
-    value === Infinity ? undefined : value;
+  const finite = (value: number | undefined): number | undefined => (value === Infinity ? undefined : value);
   return {
     name: `/${record.name}`,
     id: record.id,

@@ -2,6 +2,7 @@ import { containerRoutes } from './route-containers.ts';
 import { eventRoutes } from './route-events.ts';
 import { execRoutes } from './route-exec.ts';
 import { imageRoutes } from './route-images.ts';
+import { missingRoutes } from './route-missing.ts';
 import { networkRoutes } from './route-networks.ts';
 import { processRoutes } from './route-processes.ts';
 import { systemRoutes } from './route-system.ts';
@@ -18,4 +19,5 @@ export const ROUTES: readonly Route[] = [
   ...imageRoutes,
   ...networkRoutes,
   ...volumeRoutes,
+  ...missingRoutes,
 ];

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { openCgroup } from '../03-cgroups/index.ts';
 import { isGrpcError, readJournal, type Input } from '../06-shim-containerd/index.ts';
 import { tell } from './container-events.ts';
 import { isRunning, now, rfc3339, type ContainerRecord } from './container.ts';
@@ -51,6 +52,7 @@ async function settleSerially(
 ): Promise<void> {
   const { containerd, containers, network } = daemon;
   const { id, state } = record;
+  state.oomKilled ||= oomKilled(id);
   let exit = told;
   try {
     exit = await containerd.tasks.delete({ containerId: id }, { timeout: 30_000 });
@@ -73,6 +75,15 @@ async function settleSerially(
   await containers.save(record);
   if (state.oomKilled) tell(daemon, record, 'oom');
   tell(daemon, record, 'die', { exitCode: String(state.exitCode) });
+}
+
+/** Whether the kernel has killed one of its processes for want of memory. With the task its cgroup goes, and who counted. */
+function oomKilled(id: string): boolean {
+  try {
+    return openCgroup(`/mydocker/${id}`).stats().memory.oomKills > 0;
+  } catch {
+    return false; // gone already; an event may have told
+  }
 }
 
 /** Waits until the journal says that the run's streams have ended. */

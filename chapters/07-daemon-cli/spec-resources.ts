@@ -51,9 +51,7 @@ export function linuxResources(host: HostConfig): Record<string, unknown> {
 function deviceRules(host: HostConfig): object[] {
   return [
     { allow: false, access: 'rwm' },
-    ...DEVICES.map(([type, major, minor, access]) =>
-      clean({ allow: true, type, major, minor, access }),
-    ),
+    ...DEVICES.map(([type, major, minor, access]) => clean({ allow: true, type, major, minor, access })),
     ...(host.Devices ?? []).map(({ PathOnHost, CgroupPermissions }) => {
       const { type, major, minor } = deviceNumbers(PathOnHost);
       return { allow: true, type, major, minor, access: CgroupPermissions || 'rwm' };

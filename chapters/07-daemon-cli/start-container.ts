@@ -26,10 +26,8 @@ export async function startContainer(daemon: Daemon, record: ContainerRecord): P
   run.cancelRestart?.();
   await run.serially(async () => {
     const { state } = record;
-    if (state.status === 'paused')
-      throw conflict('cannot start a paused container, try unpause instead');
-    if (state.status === 'removing')
-      throw conflict('container is marked for removal and cannot be started');
+    if (state.status === 'paused') throw conflict('cannot start a paused container, try unpause instead');
+    if (state.status === 'removing') throw conflict('container is marked for removal and cannot be started');
     if (state.status === 'running') throw notModified();
     await startSerially(daemon, record);
   });

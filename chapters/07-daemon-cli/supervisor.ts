@@ -94,7 +94,10 @@ async function startMycontainerd(
         detached: true,
         stdio: ['ignore', fd, fd],
         cwd: '/',
-        env: { PATH: process.env['PATH'] ?? '/usr/sbin:/usr/bin:/sbin:/bin', HOME: process.env['HOME'] ?? '/root' },
+        env: {
+          PATH: process.env['PATH'] ?? '/usr/sbin:/usr/bin:/sbin:/bin',
+          HOME: process.env['HOME'] ?? '/root',
+        },
       },
     );
     let failure: string | undefined;

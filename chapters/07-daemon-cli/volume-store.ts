@@ -63,8 +63,7 @@ export async function openVolumeStore(
     remove: async (name) => {
       get(name);
       const users = usersOf(name);
-      if (users.length > 0)
-        throw conflict(`remove ${name}: volume is in use - [${users.join(', ')}]`);
+      if (users.length > 0) throw conflict(`remove ${name}: volume is in use - [${users.join(', ')}]`);
       await rm(join(dir, name), { recursive: true, force: true });
       volumes.delete(name);
     },
