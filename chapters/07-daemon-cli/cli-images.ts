@@ -35,7 +35,13 @@ export const images: CliCommand<ImagesFlags> = {
     const found = await api.json<FoundImage[]>('GET', '/images/json', { query: { all, filters } });
     const rows = found.flatMap(namesOf);
     if (quiet && !format) rows.forEach(({ image }) => print(noTrunc ? image.Id : shortId(image.Id)));
-    else printList(rows, columns(noTrunc), digests ? SHOWN_WITH_DIGESTS : SHOWN, format);
+    else
+      printList(
+        rows,
+        columns(noTrunc, digests || format?.includes('.Digest')),
+        digests ? SHOWN_WITH_DIGESTS : SHOWN,
+        format,
+      );
   },
 };
 
@@ -81,11 +87,12 @@ function namesOf(image: FoundImage): NamedImage[] {
   });
 }
 
-function columns(noTrunc: boolean): Column<NamedImage>[] {
+/** Digests are shown only where they are asked for, as Docker does. */
+function columns(noTrunc: boolean, digests = false): Column<NamedImage>[] {
   return [
     { field: 'Repository', heading: 'REPOSITORY', text: ({ repository }) => repository },
     { field: 'Tag', heading: 'TAG', text: ({ tag }) => tag },
-    { field: 'Digest', heading: 'DIGEST', text: ({ digest }) => digest },
+    { field: 'Digest', heading: 'DIGEST', text: ({ digest }) => (digests ? digest : '<none>') },
     { field: 'ID', heading: 'IMAGE ID', text: ({ image }) => (noTrunc ? image.Id : shortId(image.Id)) },
     {
       field: 'CreatedAt',
