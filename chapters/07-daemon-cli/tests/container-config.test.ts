@@ -2,7 +2,13 @@ import { describe, expect, test } from 'vitest';
 import { completeHostConfig, mergeConfig, mergeEnv } from '../container-config.ts';
 
 const id = 'c'.repeat(64);
-const image = { Cmd: ['sh'], Entrypoint: ['/init'], Env: ['A=1', 'PATH=/bin'], WorkingDir: '/srv', User: 'web' };
+const image = {
+  Cmd: ['sh'],
+  Entrypoint: ['/init'],
+  Env: ['A=1', 'PATH=/bin'],
+  WorkingDir: '/srv',
+  User: 'web',
+};
 
 describe('a container’s configuration', () => {
   test('is the image’s where nothing else is said', () => {

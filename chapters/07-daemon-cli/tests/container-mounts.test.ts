@@ -4,8 +4,18 @@ import { recordOf } from './records.ts';
 
 describe('what -v asks for', () => {
   test('a path of the host is bound, a name is a volume', () => {
-    expect(parseBind('/a/b:/c')).toMatchObject({ type: 'bind', source: '/a/b', destination: '/c', writable: true });
-    expect(parseBind('data:/c/:ro')).toMatchObject({ type: 'volume', source: 'data', destination: '/c/', writable: false });
+    expect(parseBind('/a/b:/c')).toMatchObject({
+      type: 'bind',
+      source: '/a/b',
+      destination: '/c',
+      writable: true,
+    });
+    expect(parseBind('data:/c/:ro')).toMatchObject({
+      type: 'volume',
+      source: 'data',
+      destination: '/c/',
+      writable: false,
+    });
   });
   test.each([
     ['a', "invalid volume specification: 'a'"],

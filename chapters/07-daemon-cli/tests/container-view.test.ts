@@ -39,7 +39,11 @@ describe('what ps shows', () => {
 describe('filters', () => {
   const records = [
     recordOf({ id: `a${'0'.repeat(63)}`, name: 'web-1', runs: { Labels: { tier: 'front' } } }),
-    recordOf({ id: `b${'0'.repeat(63)}`, name: 'db-1', state: { ...recordOf().state, status: 'exited', exitCode: 3 } }),
+    recordOf({
+      id: `b${'0'.repeat(63)}`,
+      name: 'db-1',
+      state: { ...recordOf().state, status: 'exited', exitCode: 3 },
+    }),
   ];
   const names = (filters: Record<string, string[]>) =>
     filterContainers(records, new Map(Object.entries(filters)), () => records[0]!).map(({ name }) => name);
@@ -75,7 +79,11 @@ describe('restart policies', () => {
     const ran = (seconds: number, restartCount: number) =>
       restartPause({
         restartCount,
-        state: { ...recordOf().state, startedAt: new Date(0).toISOString(), finishedAt: new Date(seconds * 1000).toISOString() },
+        state: {
+          ...recordOf().state,
+          startedAt: new Date(0).toISOString(),
+          finishedAt: new Date(seconds * 1000).toISOString(),
+        },
       });
     expect([0, 1, 2, 3].map((count) => ran(1, count))).toEqual([100, 200, 400, 800]);
     expect(ran(1, 30)).toBe(60_000);

@@ -15,7 +15,10 @@ describe('mydockerd’s command line', () => {
   });
   test('places move by flag and by environment, the flag before the environment', () => {
     const env = { MYDOCKER_DATA_ROOT: '/e/data', MYDOCKER_EXEC_ROOT: '/e/run' };
-    expect(parse(['--data-root', '/f'], env)).toMatchObject({ dataRoot: '/f', socket: '/e/run/mydocker.sock' });
+    expect(parse(['--data-root', '/f'], env)).toMatchObject({
+      dataRoot: '/f',
+      socket: '/e/run/mydocker.sock',
+    });
     expect(parse(['-H', 'unix:///x/y.sock'])).toMatchObject({ socket: '/x/y.sock' });
   });
   test.each([

@@ -39,7 +39,10 @@ async function talk(path: string, pieces: string[]): Promise<string> {
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
   socket.end();
-  await Promise.race([ended, new Promise((_, reject) => setTimeout(() => reject(new Error(`got only ${got}`)), 3000).unref())]);
+  await Promise.race([
+    ended,
+    new Promise((_, reject) => setTimeout(() => reject(new Error(`got only ${got}`)), 3000).unref()),
+  ]);
   return got;
 }
 
@@ -70,7 +73,12 @@ describe('an upgraded connection', () => {
 
   test('gives a chunked body without its framing', async () => {
     const path = await startServer();
-    const pieces = [head('Transfer-Encoding: chunked'), '2\r\n{"\r\n', '3\r\na":', '\r\n2\r\n1}\r\n0\r\n\r\nin'];
+    const pieces = [
+      head('Transfer-Encoding: chunked'),
+      '2\r\n{"\r\n',
+      '3\r\na":',
+      '\r\n2\r\n1}\r\n0\r\n\r\nin',
+    ];
     expect(await talk(path, pieces)).toBe(`${ANSWER}body={"a":1};IN!`);
   });
 
