@@ -1,4 +1,6 @@
 import { spawn } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Gap } from './gaps.ts';
 import type { Verdict } from './judge.ts';
@@ -22,6 +24,7 @@ export function checkGap(
   const { seed, limit = 60 } = options;
   const judge = [process.execPath, '--single-threaded', '--import', import.meta.resolve('tsx')];
   const words = [join(import.meta.dirname, 'judge.ts'), tree, gap.chapter, gap.id, String(seed)];
+  const folder = mkdtempSync(join(tmpdir(), 'check-'));
   // --kill-child: when the judge ends or is killed, everything in its pid namespace is.
   const child = spawn(
     'unshare',
@@ -49,6 +52,7 @@ export function checkGap(
     });
     child.once('close', (code, signal) => {
       clearTimeout(timer);
+      rmSync(folder, { recursive: true, force: true });
       resolve({
         ...verdictFrom(answer, late ? `it did not end within ${limit} s` : ended(code, signal), printed),
         printed,

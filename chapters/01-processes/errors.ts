@@ -1,7 +1,9 @@
 import { constants } from 'node:os';
 import { lastErrno, strerror } from './syscalls.ts';
 
-const names = new Map(Object.entries(constants.errno).map(([name, code]) => [code, name]));
+const numbers = new Map<string, number>(Object.entries(constants.errno));
+// Two numbers have two names each: the first one counts (EAGAIN, not EWOULDBLOCK; ENOTSUP, not EOPNOTSUPP).
+const names = new Map([...numbers].reverse().map(([name, code]) => [code, name]));
 
 /** The name of an error number, as the man pages write it: `errnoName(1) === 'EPERM'`. Source: errno(3). */
 export function errnoName(errno: number): string {
@@ -44,7 +46,13 @@ export function checked<T extends number | bigint>(syscall: string, result: T, s
   return result;
 }
 
-/** Whether `error` is a refusal with one of these names: `isErrno(error, 'ENOENT', 'ESRCH')`. Node's own errors count too. */
+/**
+ * Whether `error` is a refusal with one of these names: `isErrno(error, 'ENOENT', 'ESRCH')`. Node's own errors count too, and so does
+ * another name of the same number (EWOULDBLOCK for EAGAIN).
+ */
 export function isErrno(error: unknown, ...codes: string[]): boolean {
-  return error instanceof Error && 'code' in error && codes.includes(String(error.code));
+  if (!(error instanceof Error) || !('code' in error)) return false;
+  const code = String(error.code);
+  const number = numbers.get(code);
+  return codes.some((name) => name === code || (number !== undefined && numbers.get(name) === number));
 }

@@ -1,4 +1,4 @@
-import { chmodSync, mkdirSync, realpathSync, renameSync } from 'node:fs';
+import { chmodSync, mkdirSync, realpathSync, renameSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join, relative, resolve } from 'node:path';
 
@@ -50,6 +50,8 @@ export async function makeExecutable({
     logLevel: 'silent',
     legalComments: 'none',
   });
+  // Node asks the nearest package.json what kind of module a file without an ending is.
+  writeFileSync(join(directory, 'package.json'), '{ "type": "commonjs" }\n');
   chmodSync(temporary, 0o755);
   renameSync(temporary, out);
 }

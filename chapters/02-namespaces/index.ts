@@ -15,6 +15,7 @@ export {
 export { clone } from './clone.ts';
 export { pinNamespace, unpinNamespace } from './pin.ts';
 export { sethostname, setdomainname } from './uts.ts';
+export { setuid, setgid, setgroups } from './user.ts';
 export { writeTimeOffsets, type TimeOffsets } from './time.ts';
 export { writeIdMaps, formatRanges, parseRanges, toHostId, type IdMaps, type IdRange } from './idmaps.ts';
 export {

@@ -30,6 +30,17 @@ export const c_setdomainname = declare<(name: Buffer, length: number) => number>
   'int setdomainname(const uint8_t *name, size_t len)',
 );
 
+// Users: setresuid(2), setresgid(2), setgroups(2)
+export const c_setresuid = declare<(real: number, effective: number, saved: number) => number>(
+  'int setresuid(unsigned int ruid, unsigned int euid, unsigned int suid)',
+);
+export const c_setresgid = declare<(real: number, effective: number, saved: number) => number>(
+  'int setresgid(unsigned int rgid, unsigned int egid, unsigned int sgid)',
+);
+export const c_setgroups = declare<(size: number, list: Uint32Array) => number>(
+  'int setgroups(size_t size, const uint32_t *list)',
+);
+
 /**
  * Calls that glibc has no function for, or not on every supported system. Numbers of old calls differ between machines;
  * since Linux 5.1 a new call has one number on all of them, and these are new. Source: syscall(2).

@@ -1,14 +1,29 @@
 import { closeSync, readSync } from 'node:fs';
 import { setTimeout } from 'node:timers/promises';
-import { dup2, execve, fork, getpid, pipe, waitAsync, type WaitStatus } from '../01-processes/index.ts';
+import {
+  dup2,
+  execve,
+  fork,
+  getpid,
+  pipe,
+  readStat,
+  waitAsync,
+  type WaitStatus,
+} from '../01-processes/index.ts';
 import type { Cgroup } from './cgroup.ts';
 
-/** Starts a shell script that has joined the cgroup before its first line runs. Returns its process id. */
-export function startIn(cgroup: Cgroup | undefined, script: string): number {
-  return fork(() => {
-    cgroup?.add(getpid());
+/**
+ * Starts a shell script that has joined the cgroup before its first line runs, and returns its process id when it does run. Not before: until
+ * it has executed the shell, the child shares this program's signal handling, and a signal sent to the one would reach the other.
+ */
+export async function startIn(cgroup: Cgroup, script: string): Promise<number> {
+  const pid = fork(() => {
+    cgroup.add(getpid());
     execve('/bin/sh', ['sh', '-c', script], ['PATH=/bin:/usr/bin:/sbin:/usr/sbin']);
   });
+  const own = readStat('self')!.comm;
+  await eventually(() => readStat(pid)?.comm !== own);
+  return pid;
 }
 
 /** Runs a script to its end and gives its status, and what it said on both streams. */
@@ -31,9 +46,9 @@ export async function runIn(
   return { status, said };
 }
 
-/** Waits, without blocking, until something holds; false when it does not within five seconds. */
+/** Waits, without blocking, until something holds; false when it does not within twenty seconds. */
 export async function eventually(holds: () => boolean): Promise<boolean> {
-  for (let i = 0; i < 250; i++) {
+  for (let i = 0; i < 1000; i++) {
     if (holds()) return true;
     await setTimeout(20);
   }

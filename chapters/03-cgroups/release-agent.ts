@@ -52,7 +52,7 @@ export async function tryReleaseAgent(name: string, contained: boolean): Promise
     });
     await waitAsync(pid);
     const refused = existsSync(refusal) ? readFileSync(refusal, 'utf8') : '';
-    for (let i = 0; !refused && i < 100 && !existsSync(proof); i++) await setTimeout(20);
+    for (let i = 0; !refused && i < 500 && !existsSync(proof); i++) await setTimeout(20);
     return { refused, proof: existsSync(proof) ? readFileSync(proof, 'utf8').trim() : '' };
   } finally {
     rmSync(folder, { recursive: true });

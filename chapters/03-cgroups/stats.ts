@@ -49,6 +49,8 @@ export interface CgroupStats {
     current: number;
     /** Infinity when there is none */
     limit: number;
+    /** how many forks the limit has refused */
+    refused: number;
   };
   blkio: {
     serviceBytes: IoCount[];

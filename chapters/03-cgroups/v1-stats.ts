@@ -53,6 +53,7 @@ export function v1Stats(folders: Partial<Record<Controller, string>>): CgroupSta
     pids: {
       current: number('pids', 'pids.current') ?? 0,
       limit: number('pids', 'pids.max') ?? Infinity,
+      refused: keyed('pids', 'pids.events')['max'] ?? 0,
     },
     blkio: {
       serviceBytes: ioCounts(readControl(at('blkio', 'blkio.throttle.io_service_bytes_recursive'))),

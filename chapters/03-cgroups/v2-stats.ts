@@ -36,7 +36,11 @@ export function v2Stats(folder: string): CgroupStats {
       swapLimit: number('memory.swap.max'),
       stats: memory,
     },
-    pids: { current: number('pids.current') ?? 0, limit: number('pids.max') ?? Infinity },
+    pids: {
+      current: number('pids.current') ?? 0,
+      limit: number('pids.max') ?? Infinity,
+      refused: keyed('pids.events')['max'] ?? 0,
+    },
     blkio: {
       serviceBytes: ioCounts(io, { rbytes: 'Read', wbytes: 'Write', dbytes: 'Discard' }),
       serviced: ioCounts(io, { rios: 'Read', wios: 'Write', dios: 'Discard' }),

@@ -19,8 +19,7 @@ export function lockDirectory(dir: string): () => void {
     checked('flock', c_flock(fd, LOCK_EX | LOCK_NB), JSON.stringify(path));
   } catch (error) {
     closeSync(fd);
-    if (isErrno(error, 'EAGAIN', 'EWOULDBLOCK'))
-      throw new StoreError('UNAVAILABLE', `${dir} is in use by another process`);
+    if (isErrno(error, 'EAGAIN')) throw new StoreError('UNAVAILABLE', `${dir} is in use by another process`);
     throw error;
   }
   let held = true;

@@ -32,7 +32,7 @@ export function openInRoot(root: number, path: string, flags: number): number {
       return checked('openat2', fd, JSON.stringify(path));
     } catch (error) {
       // Someone renamed on the way, so that the kernel could not be sure: ask again.
-      if (!isErrno(error, 'EAGAIN', 'EWOULDBLOCK')) throw error;
+      if (!isErrno(error, 'EAGAIN')) throw error;
     }
   }
   //#end

@@ -89,7 +89,7 @@ export function setMetadata(path: string, header: TarHeader, ignored: string[]):
       if (name.startsWith('trusted.')) throw invalidArgument('reserved to the system');
       setXattr(path, name, value);
     } catch (error) {
-      if (!name.startsWith('trusted.') && !isErrno(error, 'ENOTSUP', 'EOPNOTSUPP')) throw error;
+      if (!name.startsWith('trusted.') && !isErrno(error, 'ENOTSUP')) throw error;
       ignored.push(`${name} of ${JSON.stringify(header.name)}`);
     }
   setTime(path, header.mtime);

@@ -14,7 +14,7 @@ export function listXattrs(path: string): string[] {
       .filter((name) => name !== '')
       .sort();
   } catch (error) {
-    if (isErrno(error, 'ENOTSUP', 'EOPNOTSUPP')) return [];
+    if (isErrno(error, 'ENOTSUP')) return [];
     throw error;
   }
 }
@@ -28,7 +28,7 @@ export function getXattr(path: string, name: string): Buffer | undefined {
     const length = checked('lgetxattr', c_lgetxattr(path, name, value, value.length), subject);
     return value.subarray(0, length);
   } catch (error) {
-    if (isErrno(error, 'ENODATA', 'ENOTSUP', 'EOPNOTSUPP')) return undefined;
+    if (isErrno(error, 'ENODATA', 'ENOTSUP')) return undefined;
     throw error;
   }
 }

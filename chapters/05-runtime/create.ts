@@ -14,7 +14,7 @@ import { connectConsoleSocket } from './console.ts';
 import { containerOf, destroy, startTimeOf, writePidFile } from './container.ts';
 import type { Context } from './context.ts';
 import { runHooks } from './hooks.ts';
-import { readIdentity, rlimitNumber } from './identity.ts';
+import { checkCapabilities, readIdentity, rlimitNumber } from './identity.ts';
 import { runInit } from './init.ts';
 import { launch, type NamespacePlan } from './launch.ts';
 import { O_PATH } from './safe-path.ts';
@@ -61,6 +61,7 @@ export function createContainer(context: Context, options: CreateOptions): Conta
   const identity = readIdentity(spec.process!);
   const resources = resourcesOf(spec);
   checkBeforehand(spec, resources, options);
+  if (!spec.linux?.namespaces?.some(({ type }) => type === 'user')) checkCapabilities(identity);
   const cgroupPath = cgroupPathOf(spec, id);
   const filter = spec.linux?.seccomp && compileSeccomp(spec.linux.seccomp);
 

@@ -1,16 +1,17 @@
 import { openSync } from 'node:fs';
-import { execve, namespacesOf, setsid } from '../01-processes/index.ts';
+import { namespacesOf, setsid } from '../01-processes/index.ts';
 import { namespacePath, type NamespaceKind } from '../02-namespaces/index.ts';
 import { openConsole, sendTerminal } from './console.ts';
 import { openContainer, writePidFile, type Container } from './container.ts';
 import type { Context } from './context.ts';
-import { readIdentity, rlimitNumber } from './identity.ts';
-import { prepareProcess, type ProcessSetup } from './init.ts';
+import { checkCapabilities, readIdentity, rlimitNumber } from './identity.ts';
+import { loadLate, prepareProcess, type ProcessSetup } from './init.ts';
 import { launch, type NamespacePlan } from './launch.ts';
 import { writeOomScoreAdj } from './oom.ts';
 import { O_PATH, using } from './safe-path.ts';
 import { compileSeccomp } from './seccomp.ts';
 import { NAMESPACE_TYPES, type OciProcess } from './spec.ts';
+import { becomeProgram } from './trampoline.ts';
 
 /** How to run one more process in a container. */
 export interface ExecOptions {
@@ -34,25 +35,27 @@ export function execInContainer(context: Context, id: string, options: ExecOptio
   if (status === 'paused' && !options.ignorePaused)
     throw new Error('cannot exec in a paused container (use --ignore-paused to override)');
   for (const { type } of spec.rlimits ?? []) rlimitNumber(type);
+  const identity = readIdentity(spec);
+  const plan = joinPlan(container);
+  if (plan.join.user === undefined) checkCapabilities(identity);
   const { seccomp } = container.state.spec.linux ?? {};
   const setup: ProcessSetup = {
     process: spec,
-    identity: readIdentity(spec),
+    identity,
     filter: seccomp && compileSeccomp(seccomp),
     consoleSocket: options.consoleSocket,
     preserveFds: options.preserveFds ?? 0,
   };
   return launch(
-    joinPlan(container),
+    plan,
     (channel) => {
       channel.awaitGo();
       setsid();
       const { executable, argv, env } = prepareProcess(setup, spec.terminal ? terminal(setup) : undefined);
       channel.send({ type: 'ready' });
       channel.awaitGo();
-      if (spec.noNewPrivileges) setup.filter?.load();
       // The channel closes as the program begins; until then an error still reaches the runtime.
-      execve(executable, argv, env);
+      becomeProgram(executable, argv, env, seccomp, () => loadLate(setup));
     },
     {
       born: (pid) => {

@@ -10,6 +10,7 @@ import {
   PR,
   prctl,
   raiseAmbient,
+  readCapabilities,
   setCapabilities,
   SyscallError,
   type Capability,
@@ -96,10 +97,23 @@ export function readIdentity({ user, capabilities }: OciProcess): Identity {
 }
 
 /**
+ * Nobody can give what he lacks. To be asked before anything is made; not for a new user namespace, whose first process has all.
+ * @throws Error naming the capabilities that this runtime itself does not have
+ */
+export function checkCapabilities({ capabilities }: Identity): void {
+  const own = readCapabilities()?.permitted ?? [];
+  const lacking = capabilities.permitted.filter((name) => !own.includes(name));
+  if (lacking.length > 0)
+    throw new Error(
+      `process.capabilities: unable to apply caps: this runtime lacks ${lacking.join(', ')} itself, and cannot give it`,
+    );
+}
+
+/**
  * Becomes the user of config.json with the capabilities of config.json, and nothing more. The order matters: each step takes away
  * something that an earlier one needs.
  * Source: capabilities(7), setresuid(2), runc's finalizeNamespace.
- * @throws Error naming what this process lacks itself
+ * @throws SyscallError EPERM for a capability that this process lacks
  */
 export function become({ user, capabilities, known }: Identity): void {
   //#gap 05.4 become
@@ -112,7 +126,7 @@ export function become({ user, capabilities, known }: Identity): void {
   checked('setresgid', c_setresgid(user.gid, user.gid, user.gid), String(user.gid));
   checked('setresuid', c_setresuid(user.uid, user.uid, user.uid), String(user.uid));
   prctl(PR.SET_KEEPCAPS, 0);
-  setThreeSets(capabilities);
+  setCapabilities(capabilities);
   clearAmbient();
   for (const name of capabilities.ambient) raiseOrSkip(name); // must be permitted and inheritable
   process.umask(user.umask ?? 0o022);
@@ -126,29 +140,6 @@ function setGroups({ additionalGids = [] }: OciUser): void {
     // In a user namespace made without rights nobody may change groups, not even to none.
     const denied = readFileSync('/proc/self/setgroups', 'utf8').trim() === 'deny';
     if (!denied || additionalGids.length > 0) throw error;
-  }
-}
-
-function setThreeSets(sets: Identity['capabilities']): void {
-  try {
-    setCapabilities(sets);
-  } catch (cause) {
-    if (!isErrno(cause, 'EPERM')) throw cause;
-    const lacking = sets.permitted.filter((name) => !canHave(name));
-    throw new Error(
-      `process.capabilities: unable to apply caps: this runtime lacks ${lacking.join(', ') || 'one of them'} itself, and cannot give it`,
-      { cause },
-    );
-  }
-}
-
-/** Whether this thread could still have a capability: the bounding set of its own beginning said so. */
-function canHave(name: Capability): boolean {
-  try {
-    setCapabilities({ permitted: [name], effective: [], inheritable: [] });
-    return true;
-  } catch {
-    return false;
   }
 }
 

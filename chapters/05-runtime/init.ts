@@ -1,5 +1,5 @@
 import { closeSync, openSync, writeSync } from 'node:fs';
-import { checked, execve, isErrno, setNoNewPrivs, setsid } from '../01-processes/index.ts';
+import { checked, isErrno, setNoNewPrivs, setsid } from '../01-processes/index.ts';
 import { CLONE, sethostname, setdomainname, unshare } from '../02-namespaces/index.ts';
 import { cgroupPlaces, type CgroupPlace } from './cgroup-mounts.ts';
 import type { Channel } from './channel.ts';
@@ -25,6 +25,7 @@ import type { NamespaceType, OciProcess, OciSpec } from './spec.ts';
 import { ociState, type ContainerState } from './state.ts';
 import { c_close_range, c_keyctl, c_openat2 } from './syscalls.ts';
 import { writeSysctls } from './sysctl.ts';
+import { becomeProgram } from './trampoline.ts';
 
 /** What a process that is to become a container's program has been given. */
 export interface ProcessSetup {
@@ -190,6 +191,11 @@ export function prepareProcess(
   return { executable: findExecutable(spec.args![0]!, env), argv: spec.args!, env };
 }
 
+/** With no_new_privs anybody may set a filter: so it comes last, and need not allow what this runtime does before. */
+export function loadLate({ process: spec, filter }: ProcessSetup): void {
+  if (spec.noNewPrivileges) filter?.load();
+}
+
 const CLOSE_RANGE_CLOEXEC = 4;
 
 /** Goes to the working directory, as root or, where root may not (a network file system), as the user. */
@@ -238,6 +244,5 @@ const O_CLOEXEC = 0o2000000;
 
 function runProgram(init: Init, executable: string, argv: string[], env: string[]): never {
   runHooks('startContainer', init.spec.hooks?.startContainer, ociState(init.state, 'created'));
-  if (init.process.noNewPrivileges) init.filter?.load();
-  return execve(executable, argv, env);
+  return becomeProgram(executable, argv, env, init.spec.linux?.seccomp, () => loadLate(init));
 }

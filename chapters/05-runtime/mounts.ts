@@ -1,4 +1,4 @@
-import { fstatSync, readlinkSync, statfsSync, statSync } from 'node:fs';
+import { closeSync, fstatSync, readlinkSync, statfsSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { isErrno } from '../01-processes/index.ts';
 import {
@@ -12,7 +12,16 @@ import {
 } from '../02-namespaces/index.ts';
 import { mountCgroups, type CgroupPlace } from './cgroup-mounts.ts';
 import { copyUp } from './copy-up.ts';
-import { attach, fdPath, mkdirAllInRoot, O_PATH, openInRoot, touchInRoot, using } from './safe-path.ts';
+import {
+  attach,
+  fdPath,
+  mkdirAllInRoot,
+  O_PATH,
+  openInRoot,
+  openInRootIfThere,
+  touchInRoot,
+  using,
+} from './safe-path.ts';
 import type { OciMount } from './spec.ts';
 
 /** What mounting needs to know beside the list of mounts. */
@@ -62,9 +71,11 @@ function mountFilesystem(
   { rootFd, rootfs }: MountContext,
   atEnd: (() => void)[],
 ): void {
+  const covers = openInRootIfThere(rootFd, destination);
+  if (covers !== undefined) closeSync(covers);
   using(makeMountPoint(rootFd, destination, type), (target) => {
     if (type !== 'proc') refuseInsideProc(target, rootfs);
-    const data = type === 'tmpfs' ? keepMode(target, options.data) : options.data;
+    const data = type === 'tmpfs' && covers !== undefined ? keepMode(target, options.data) : options.data;
     const readOnlyLater = type === 'tmpfs' && (options.flags & MS.RDONLY) !== 0;
     const flags = options.flags & ~(readOnlyLater ? MS.RDONLY : 0);
     mountCall({ source: source ?? type!, target: fdPath(target), type: type!, flags, data });

@@ -161,3 +161,9 @@ const c_syscall_move_mount = declare<
 /** move_mount(2), from a descriptor onto a descriptor. */
 export const c_move_mount = (from: number, to: number): number =>
   Number(c_syscall_move_mount(SYS_move_mount, from, '', to, '', MOVE_MOUNT_EMPTY_PATHS));
+export const c_fcntl = declare<(fd: number, op: number, type: 'int', arg: number) => number>(
+  'int fcntl(int fd, int op, ...)',
+);
+export const c_execveat = declare<
+  (dirfd: number, path: string, argv: (string | null)[], envp: (string | null)[], flags: number) => number
+>('int execveat(int dirfd, const char *pathname, const char **argv, const char **envp, int flags)');

@@ -3,6 +3,7 @@ import { connect, createServer, type Server } from 'node:net';
 import { dirname, join } from 'node:path';
 import { lockDirectory } from '../04-overlayfs/index.ts';
 import { createEventBus } from './event-bus.ts';
+import { garbageCollector } from './garbage.ts';
 import { serveGrpc } from './grpc-server.ts';
 import { leasesOf } from './leases.ts';
 import type { Logger } from './logger.ts';
@@ -52,10 +53,10 @@ export async function startContainerd(options: ContainerdOptions): Promise<() =>
     // 3. What there is: content, images, snapshots, records, by namespace.
     const namespaces = await openNamespaces(join(root, 'namespaces'));
     const leases = leasesOf(namespaces);
-    const released = async (): Promise<void> => undefined;
 
-    // 4. What happens, and what runs.
+    // 4. What happens, what runs, and what is no longer needed.
     const events = createEventBus();
+    const collect = garbageCollector(namespaces, events, log);
     const caller = { address, publishBinary: program, beside: programDirectory, debug };
     const supervisor = createSupervisor({ root, state }, caller, events, log);
 
@@ -72,10 +73,10 @@ export async function startContainerd(options: ContainerdOptions): Promise<() =>
       namespaces: namespacesService(namespaces, events),
       containers: containersService(namespaces, events, supervisor.has),
       tasks: tasksService(namespaces, supervisor),
-      images: imagesService(namespaces, events, released),
+      images: imagesService(namespaces, events, collect),
       content: contentService(namespaces, leases, events),
       snapshots: snapshotsService(namespaces, leases, events),
-      leases: leasesService(namespaces, released),
+      leases: leasesService(namespaces, collect),
       events: eventsService(events),
       diff: diffService(namespaces, leases),
       introspection: introspectionService(await serverId(root)),

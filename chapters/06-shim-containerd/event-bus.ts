@@ -4,10 +4,7 @@ import type { Input } from './api-common.ts';
 import { fieldsOf, parseFilters } from './filters.ts';
 import { toTimestamp, type Any } from './protobuf.ts';
 
-/**
- * Where events come together and go out to everyone who asked. Nothing is kept: who asks later hears of later events. But for the first
- * seconds, in which clients of a server that was restarted come back, everyone who comes hears of all there was.
- */
+/** Where events come together and go out to everyone who asked. Nothing is kept: who asks later hears of later events. */
 export interface EventBus {
   publish(envelope: Envelope): void;
   /** Publishes one of containerd.events, now. */
@@ -17,18 +14,22 @@ export interface EventBus {
     type: T,
     event: Input<EventTypes[T]>,
   ): void;
+  /**
+   * From now on, for so many milliseconds, who subscribes hears of all there was since. For a server that was restarted: its clients
+   * come back a moment later, and what has ended meanwhile is told before.
+   */
+  remember(milliseconds: number): void;
   /** Events from this call on, until the signal. @throws GrpcError InvalidArgument (a filter) at once */
   subscribe(filters: readonly string[], signal: AbortSignal): AsyncIterable<Envelope>;
 }
 
-//#gap 06.6 eventBus
-export function createEventBus({ grace = 10_000 }: { /** milliseconds */ grace?: number } = {}): EventBus {
+//#region eventBus
+export function createEventBus(): EventBus {
   const subscribers = new Set<(envelope: Envelope) => void>();
-  let first: Envelope[] | undefined = [];
-  setTimeout(() => (first = undefined), grace).unref();
+  let remembered: Envelope[] | undefined;
 
   const publish = (envelope: Envelope): void => {
-    first?.push(envelope);
+    remembered?.push(envelope);
     for (const deliver of subscribers) deliver(envelope);
   };
 
@@ -41,7 +42,7 @@ export function createEventBus({ grace = 10_000 }: { /** milliseconds */ grace?:
       queue.push(envelope);
       wake();
     };
-    first?.forEach(deliver);
+    remembered?.forEach(deliver);
     // From here on nothing is missed, also while the reader is busy with the event before.
     subscribers.add(deliver);
     const leave = (): void => {
@@ -64,11 +65,15 @@ export function createEventBus({ grace = 10_000 }: { /** milliseconds */ grace?:
   return {
     publish,
     subscribe,
+    remember(milliseconds) {
+      remembered = [];
+      setTimeout(() => (remembered = undefined), milliseconds).unref();
+    },
     tell: (namespace, topic, type, event) =>
       publish({ timestamp: toTimestamp(new Date()), namespace, topic, event: eventAny(type, event) }),
   };
 }
-//#end
+//#endregion
 
 /** What filters can look at: topic, namespace, and the event's own fields (`event.container_id`). */
 const describe = ({ topic, namespace, event }: Envelope): object => ({

@@ -72,12 +72,13 @@ export async function serveGrpc(path: string, handlers: Handlers): Promise<() =>
 type Handler = (request: any, context: GrpcContext) => any;
 
 /** What grpc-js gives to a handler, as far as it is used here. */
-interface Call extends AsyncIterable<object> {
+interface Call {
   request: object;
   metadata: Metadata;
   on(event: 'cancelled' | 'drain' | 'close', listener: () => void): void;
   once(event: 'drain' | 'close', listener: () => void): void;
   emit(event: 'error', status: Partial<ServiceError>): void;
+  iterator(options: { destroyOnReturn: boolean }): AsyncIterable<object>;
   sendMetadata(metadata: Metadata): void;
   write(message: object): boolean;
   end(): void;
@@ -98,7 +99,9 @@ function streaming(handler: Handler, requestStream: boolean) {
     try {
       // Headers now, not with the first message: the client sees that its call has arrived.
       call.sendMetadata(new Metadata());
-      const answers = handler(requestStream ? call : call.request, context) as AsyncIterable<object>;
+      // A handler that stops reading must not end the call: its error is still to be sent.
+      const requests = requestStream ? call.iterator({ destroyOnReturn: false }) : call.request;
+      const answers = handler(requests, context) as AsyncIterable<object>;
       for await (const message of answers) {
         if (context.signal.aborted) return;
         if (!call.write(message)) await drained(call);

@@ -43,7 +43,7 @@ export function openJournal(path: string): JournalWriter {
   if (fstatSync(fd).size > size) ftruncateSync(fd, size);
   let last = 0n;
 
-  //#gap 06.4 append
+  //#region append
   const append = (stream: JournalStream, data: Uint8Array): void => {
     // The clock may stand still or step back; a journal's times do not.
     const now = nanoseconds();
@@ -60,7 +60,7 @@ export function openJournal(path: string): JournalWriter {
     }
     size += written;
   };
-  //#end
+  //#endregion
 
   return {
     write: (stream, data) => {

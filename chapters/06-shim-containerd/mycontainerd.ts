@@ -41,6 +41,11 @@ async function main(): Promise<void> {
   const address = resolve((values.address ?? `${state}/containerd.sock`).replace(/^unix:\/\//, ''));
   const program = realpathSync(process.argv[1]!);
   const log = stderrLogger(level);
+  // One call that goes wrong in a way nobody thought of is no reason to leave all others.
+  for (const event of ['uncaughtException', 'unhandledRejection'] as const)
+    process.on(event, (error: unknown) =>
+      log('error', `unexpected: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`),
+    );
   const stop = await startContainerd({
     root,
     state,

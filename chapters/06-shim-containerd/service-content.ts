@@ -64,10 +64,9 @@ export function contentService(
     },
     async *write(requests, { namespace, lease }) {
       const content = await contentOf(namespace);
-      for await (const answer of writeBlob(content, requests)) {
-        if (answer.action === 'COMMIT') await leases.hold(namespace, lease, 'content', answer.digest!);
-        yield answer;
-      }
+      // Also when the bytes are there already: the client builds on them from here on.
+      const hold = (digest: string): Promise<void> => leases.hold(namespace, lease, 'content', digest);
+      yield* writeBlob(content, requests, hold);
     },
     async abort({ ref }, { namespace }) {
       await (await contentOf(namespace)).abort(ref);
@@ -78,11 +77,13 @@ export function contentService(
 
 /**
  * One writing: the first message opens it, each gets one answer, COMMIT ends it. What was written without a commit stays, and can be
- * resumed under the same ref.
+ * resumed under the same ref. The digest may be told as late as with the commit.
+ * @param hold puts a blob under the client's lease
  */
 async function* writeBlob(
   content: ContentStore,
   requests: AsyncIterable<WriteContentRequest>,
+  hold: (digest: string) => Promise<void>,
 ): AsyncGenerator<Input<WriteContentResponse>> {
   let writer: ContentWriter | undefined;
   let [total, expected] = [0, ''];
@@ -90,23 +91,29 @@ async function* writeBlob(
     for await (const request of requests) {
       total = request.total || total;
       expected = request.expected || expected;
-      if (!writer) {
-        if (!request.ref) throw new GrpcError('InvalidArgument', 'first message must have a reference');
-        writer = await content.writer(request.ref, {
-          ...(total && { total }),
-          ...(expected && { expected }),
-        });
-      } else if (request.expected) await mustBeNew(content, request.expected, writer);
+      if (!writer && !request.ref)
+        throw new GrpcError('InvalidArgument', 'first message must have a reference');
+      if (request.expected && (await exists(content, expected))) {
+        await hold(expected);
+        if (writer) await throwAway(content, writer);
+        throw new GrpcError('AlreadyExists', `blob with expected digest ${expected} exists`);
+      }
+      writer ??= await content.writer(request.ref, {
+        ...(total && { total }),
+        ...(expected && { expected }),
+      });
 
       if (request.action !== 'STAT') await write(writer, request);
       const digest = writer.digest();
       const status = writer.status();
-      if (request.action === 'COMMIT')
+      if (request.action === 'COMMIT') {
+        await hold(digest);
         await writer.commit({
           ...(total && { size: total }),
           ...(expected && { expected }),
           labels: request.labels,
         });
+      }
       yield { ...answerOf(status), action: request.action, total, digest };
       if (request.action === 'COMMIT') return;
     }
@@ -123,17 +130,19 @@ async function write(writer: ContentWriter, { offset, data }: WriteContentReques
   if (data.length > 0) await writer.write(data);
 }
 
-/** The digest may be told as late as with the commit; if the store has these bytes, what was written is thrown away. */
-async function mustBeNew(content: ContentStore, digest: string, writer: ContentWriter): Promise<void> {
+async function exists(content: ContentStore, digest: string): Promise<boolean> {
   try {
     await content.info(digest);
+    return true;
   } catch (error) {
-    if (isStoreError(error, 'NOT_FOUND')) return;
+    if (isStoreError(error, 'NOT_FOUND')) return false;
     throw error;
   }
+}
+
+async function throwAway(content: ContentStore, writer: ContentWriter): Promise<void> {
   await writer.close();
   await content.abort(writer.status().ref);
-  throw new GrpcError('AlreadyExists', `blob with expected digest ${digest} exists`);
 }
 
 const infoOf = ({ createdAt, updatedAt, ...info }: ContentInfo): Input<InfoMessage> => ({

@@ -39,7 +39,10 @@ export function tasksService(namespaces: Namespaces, supervisor: Supervisor): Ha
     async deleteProcess({ containerId: id, execId }, { namespace }) {
       if (!execId)
         throw new GrpcError('InvalidArgument', 'execId must be set: Delete is for the task itself');
-      return { id: execId, ...(await shimOf(namespace, id).delete({ id, execId })) };
+      const { shim, exits } = supervisor.get(namespace, id);
+      const exit = await shim.delete({ id, execId });
+      exits.delete(execId);
+      return { id: execId, ...exit };
     },
     async get({ containerId: id, execId }, { namespace }) {
       return { process: processOf(await shimOf(namespace, id).state({ id, execId }), id) };

@@ -49,7 +49,7 @@ export function findShim(runtime: string, beside: string): string {
   return found;
 }
 
-//#gap 06.7 startShimProgram
+//#region startShimProgram
 /**
  * Calls the shim's `start` in the bundle and returns the address of the shim that it leaves behind.
  * @param options for the shim, on its standard input
@@ -67,7 +67,7 @@ export async function startShimProgram(
   if (!address) throw new Error(`${bundle.shim} start: it printed no address`);
   return address;
 }
-//#end
+//#endregion
 
 /**
  * Calls the shim's `delete`: it ends by force whatever is left of the container, its shim being gone, and says how it ended.

@@ -164,6 +164,100 @@ message Options {
 message ProcessDetails { string exec_id = 1; }
 `;
 
+/** What Stats answers: one message for hosts with cgroup v1, one for v2. Only fields that are filled in. */
+export const METRICS_PROTOS = [
+  `
+syntax = "proto3";
+package io.containerd.cgroups.v1;
+
+message Metrics {
+  PidsStat pids = 2;
+  CPUStat cpu = 3;
+  MemoryStat memory = 4;
+  BlkIOStat blkio = 5;
+  MemoryOomControl memory_oom_control = 9;
+}
+message PidsStat { uint64 current = 1; uint64 limit = 2; }
+message CPUStat { CPUUsage usage = 1; Throttle throttling = 2; }
+message CPUUsage { uint64 total = 1; uint64 kernel = 2; uint64 user = 3; repeated uint64 per_cpu = 4; }
+message Throttle { uint64 periods = 1; uint64 throttled_periods = 2; uint64 throttled_time = 3; }
+message MemoryStat {
+  uint64 cache = 1;
+  uint64 rss = 2;
+  uint64 mapped_file = 4;
+  uint64 pg_fault = 9;
+  uint64 pg_maj_fault = 10;
+  uint64 inactive_anon = 11;
+  uint64 active_anon = 12;
+  uint64 inactive_file = 13;
+  uint64 active_file = 14;
+  uint64 unevictable = 15;
+  uint64 total_cache = 18;
+  uint64 total_rss = 19;
+  uint64 total_inactive_anon = 28;
+  uint64 total_active_anon = 29;
+  uint64 total_inactive_file = 30;
+  uint64 total_active_file = 31;
+  MemoryEntry usage = 33;
+  MemoryEntry swap = 34;
+}
+message MemoryEntry { uint64 limit = 1; uint64 usage = 2; uint64 max = 3; uint64 failcnt = 4; }
+message BlkIOStat {
+  repeated BlkIOEntry io_service_bytes_recursive = 1;
+  repeated BlkIOEntry io_serviced_recursive = 2;
+}
+message BlkIOEntry { string op = 1; string device = 2; uint64 major = 3; uint64 minor = 4; uint64 value = 5; }
+message MemoryOomControl { uint64 oom_kill_disable = 1; uint64 under_oom = 2; uint64 oom_kill = 3; }
+`,
+  `
+syntax = "proto3";
+package io.containerd.cgroups.v2;
+
+message Metrics {
+  PidsStat pids = 1;
+  CPUStat cpu = 2;
+  MemoryStat memory = 4;
+  IOStat io = 6;
+  MemoryEvents memory_events = 8;
+}
+message PidsStat { uint64 current = 1; uint64 limit = 2; }
+message CPUStat {
+  uint64 usage_usec = 1;
+  uint64 user_usec = 2;
+  uint64 system_usec = 3;
+  uint64 nr_periods = 4;
+  uint64 nr_throttled = 5;
+  uint64 throttled_usec = 6;
+}
+message MemoryStat {
+  uint64 anon = 1;
+  uint64 file = 2;
+  uint64 kernel_stack = 3;
+  uint64 slab = 4;
+  uint64 sock = 5;
+  uint64 shmem = 6;
+  uint64 file_mapped = 7;
+  uint64 file_dirty = 8;
+  uint64 file_writeback = 9;
+  uint64 inactive_anon = 11;
+  uint64 active_anon = 12;
+  uint64 inactive_file = 13;
+  uint64 active_file = 14;
+  uint64 unevictable = 15;
+  uint64 pgfault = 18;
+  uint64 pgmajfault = 19;
+  uint64 usage = 32;
+  uint64 usage_limit = 33;
+  uint64 swap_usage = 34;
+  uint64 swap_limit = 35;
+  uint64 max_usage = 36;
+}
+message IOStat { repeated IOEntry usage = 1; }
+message IOEntry { uint64 major = 1; uint64 minor = 2; uint64 rbytes = 3; uint64 wbytes = 4; uint64 rios = 5; uint64 wios = 6; }
+message MemoryEvents { uint64 max = 3; uint64 oom_kill = 5; }
+`,
+] as const;
+
 /** What containerd's packages share, and the three of Google's that they use. */
 export const COMMON_PROTOS = [
   `

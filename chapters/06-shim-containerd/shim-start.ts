@@ -31,7 +31,7 @@ export async function startShim({
     return url;
   }
 
-  //#gap 06.2 hand over
+  //#gap 06.2 handOver
   const listener = await listen(path);
   writeWhole('address', url);
   const flags = ['-namespace', namespace, '-id', id, '-address', address, '-publish-binary', publishBinary];

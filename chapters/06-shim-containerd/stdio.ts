@@ -66,7 +66,7 @@ function plainStdio(stdin: StdioPlace, outputs: StdioPlace[], journals: Journals
   const input = stdin.kind === 'none' ? undefined : openInput(stdin.path, held);
   if (input) forChild.push(input.read);
 
-  //#gap 06.5 output of a process
+  //#gap 06.4 output
   const output = (place: StdioPlace, stream: JournalStream): number | 'ignore' => {
     if (place.kind === 'none') return 'ignore';
     if (place.kind === 'file') return child(openSync(place.path, 'a', 0o640));

@@ -59,6 +59,9 @@ export interface NewTask {
   request: Omit<CreateTaskRequest, 'id' | 'bundle' | 'options'>;
 }
 
+/** How long clients may take to come back to a server that was restarted. Milliseconds. */
+const COMING_BACK = 10_000;
+
 /** Supervises the tasks whose bundles are in `places`. */
 export function createSupervisor(
   places: BundlePlaces,
@@ -87,9 +90,9 @@ export function createSupervisor(
     });
   }
 
-  //#gap 06.8 cleanUpAfterDeadShim
   /** A shim died: ends what it left, tells everyone, and removes the bundle. Never throws. */
   async function cleanUpAfter(bundle: TaskBundle, task?: SupervisedTask): Promise<void> {
+    //#gap 06.6 cleanUpAfter
     const { namespace, id } = bundle;
     const exit = await cleanUpByShim(bundle, caller).catch((error: Error) => {
       log('error', `${bundle.shim} delete ${namespace}/${id}: ${error.message}`);
@@ -102,8 +105,8 @@ export function createSupervisor(
     }
     events.tell(namespace, '/tasks/delete', 'TaskDelete', { containerId: id, ...exit, ...told });
     removeBundleQuietly(bundle);
+    //#end
   }
-  //#end
 
   function removeBundleQuietly(bundle: TaskBundle): void {
     try {
@@ -153,15 +156,15 @@ export function createSupervisor(
     return exit;
   }
 
-  //#gap 06.9 recoverTask
   /** Finds one shim again. A container that ended while nobody listened is told of now. */
   async function recover(bundle: TaskBundle): Promise<void> {
+    //#gap 06.7 recover
     const { namespace, id } = bundle;
     const address = shimAddress(bundle);
     const task = address && (await connectTask(bundle, address).catch(() => undefined));
     if (!task) return cleanUpAfter(bundle);
     void task.disconnected.then(followShimLog(bundle, log));
-    const state = await taskState(task).catch(() => undefined);
+    const state = await taskState(task).catch((error: Error) => error);
     if (!state) {
       // It never got its container, or has deleted it already.
       await shutDown(task);
@@ -169,6 +172,8 @@ export function createSupervisor(
       return removeBundleQuietly(bundle);
     }
     adopt(task);
+    // A shim that does not answer may yet; one that dies is noticed from now on.
+    if (state instanceof Error) return log('warn', `shim of ${namespace}/${id}: ${state.message}`);
     if (state.status !== TASK_STATUS.STOPPED) return;
     const { pid, exitStatus, exitedAt } = state;
     task.exits.set(id, { pid, exitStatus, exitedAt });
@@ -179,8 +184,8 @@ export function createSupervisor(
       exitStatus,
       exitedAt: exitedAt ?? GO_ZERO_TIME,
     });
+    //#end
   }
-  //#end
 
   /** One thing at a time for each container. */
   async function alone<T>(namespace: string, id: string, act: () => Promise<T>): Promise<T> {
@@ -210,16 +215,22 @@ export function createSupervisor(
       if (event?.type === 'TaskExit') {
         const task = tasks.get(keyOf(envelope.namespace, event.containerId));
         // A shim that found nobody home tells again; what recovery has told already is not told twice.
-        if (task?.exits.has(event.id)) return;
+        if (isSameExit(task?.exits.get(event.id), event)) return;
         task?.exits.set(event.id, event);
       }
       events.publish(envelope);
     },
     async recover() {
-      await Promise.all((await findBundles(places)).map(recover));
+      const bundles = await findBundles(places);
+      if (bundles.length > 0) events.remember(COMING_BACK);
+      await Promise.all(bundles.map(recover));
     },
     leave() {
       for (const task of tasks.values()) task.leave();
     },
   };
 }
+
+/** An exec's id may be used again: the same process, at the same time, is the same exit. */
+const isSameExit = (a: Exit | undefined, b: Exit): boolean =>
+  a?.pid === b.pid && a.exitedAt?.seconds === b.exitedAt?.seconds && a.exitedAt?.nanos === b.exitedAt?.nanos;

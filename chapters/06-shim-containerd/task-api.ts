@@ -2,6 +2,7 @@ import type protobuf from 'protobufjs';
 import { lazyProtos, type Any, type Timestamp } from './protobuf.ts';
 import {
   COMMON_PROTOS,
+  METRICS_PROTOS,
   RUNC_OPTIONS_PROTO,
   TASK_EVENTS_PROTO,
   TASK_PROTO,
@@ -16,6 +17,9 @@ export const shimProtos = lazyProtos(
   TASK_EVENTS_PROTO,
   RUNC_OPTIONS_PROTO,
 );
+
+/** `io.containerd.cgroups.v1.Metrics` and `…v2.Metrics`, one of which Stats answers. Not read before someone asks. */
+export const metricsProtos = lazyProtos(...METRICS_PROTOS);
 
 /** `containerd.task.v2.Task`, what a shim serves: `connection.client<TaskService>(taskServiceType())`. */
 export const taskServiceType = (): protobuf.Service => shimProtos().lookupService('containerd.task.v2.Task');

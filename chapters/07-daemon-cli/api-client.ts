@@ -118,11 +118,21 @@ export function encodeQuery(query: ApiRequest['query'] = {}): string {
   return pairs.length ? `?${pairs.join('&')}` : '';
 }
 
-/** Everything that an answer says, as text. */
+/** Everything that an answer says, as text. @throws ConnectionError when it breaks off */
 export async function readText(answer: IncomingMessage): Promise<string> {
   const chunks: Buffer[] = [];
-  for await (const chunk of answer) chunks.push(chunk as Buffer);
+  for await (const chunk of chunksOf(answer)) chunks.push(chunk);
   return Buffer.concat(chunks).toString();
+}
+
+/** An answer's body, piece by piece. @throws ConnectionError when it breaks off: a shorter answer would look like a whole one */
+export async function* chunksOf(answer: IncomingMessage): AsyncIterable<Buffer> {
+  try {
+    for await (const chunk of answer) yield chunk as Buffer;
+  } catch (error) {
+    if (!answer.errored) throw error;
+    throw new ConnectionError('the daemon went away in the middle of its answer', { cause: error });
+  }
 }
 
 function send(

@@ -1,14 +1,6 @@
 import { closeSync, openSync, unlinkSync, writeSync } from 'node:fs';
 import { DaemonError, type ApiClient } from './api-client.ts';
-import {
-  CommandError,
-  messageOf,
-  part,
-  print,
-  STATUS_REFUSED,
-  warn,
-  type CliCommand,
-} from './cli-command.ts';
+import { CommandError, messageOf, print, STATUS_REFUSED, warn, type CliCommand } from './cli-command.ts';
 import { CONTAINER_OPTIONS, type ContainerFlags } from './cli-container-options.ts';
 import { createBody, type CreateBody, type Surroundings } from './cli-create-body.ts';
 import { pullImage } from './cli-pull.ts';
@@ -116,6 +108,3 @@ function reserveFile(path: string, verb: string): { finish(id: string): void } {
     },
   };
 }
-
-/** For the other commands: where a container's things are. */
-export const containerPath = (name: string): string => `/containers/${part(name)}`;

@@ -1,3 +1,4 @@
+import { chunksOf } from './api-client.ts';
 import { inspectContainer } from './cli-attach.ts';
 import { CommandError, messageOf, part, type CliCommand } from './cli-command.ts';
 import { receiveOutput } from './cli-streams.ts';
@@ -50,7 +51,11 @@ export const logs: CliCommand<LogsFlags> = {
     };
     const { Id, Config } = await inspectContainer(api, name!);
     const answer = await api.request('GET', `/containers/${part(Id)}/logs`, { query });
-    await receiveOutput(answer, { tty: Config.Tty, stdout: process.stdout, stderr: process.stderr });
+    await receiveOutput(chunksOf(answer), {
+      tty: Config.Tty,
+      stdout: process.stdout,
+      stderr: process.stderr,
+    });
   },
 };
 

@@ -64,6 +64,7 @@ function declareProgram(
     .description('A container through every layer: the command line')
     .usage('[OPTIONS] COMMAND')
     .enablePositionalOptions()
+    .addHelpText('after', "\nRun 'mydocker COMMAND --help' for more information on a command.")
     .argument('[command]')
     .argument('[operands...]')
     .action(() => {
@@ -111,7 +112,8 @@ function settle(command: Command): Command {
     .exitOverride()
     .configureOutput({ writeErr: () => {} })
     .helpOption('--help', 'Print usage')
-    .helpCommand(false);
+    .helpCommand(false)
+    .configureHelp({ subcommandTerm: (subcommand) => subcommand.name() });
 }
 
 function declareOption({ flags, help, parse, list }: CliOption, command: string): Option {

@@ -3,10 +3,9 @@ import type { IncomingMessage } from 'node:http';
 import type { Writable } from 'node:stream';
 import type { ApiClient } from './api-client.ts';
 import { CommandError, messageOf, print, type CliCommand } from './cli-command.ts';
-import { familiarName, parseReference } from './cli-reference.ts';
+import { canonicalName, parseReference } from './cli-reference.ts';
 
 interface PullFlags {
-  allTags?: boolean;
   platform?: string;
   quiet?: boolean;
 }
@@ -24,7 +23,7 @@ export const pull: CliCommand<PullFlags> = {
   async run(api, [image], flags) {
     if (!parseName(image!).tag) print('Using default tag: latest');
     await pullImage(api, image!, { ...flags, to: process.stdout });
-    print(`docker.io/library/${familiarName(image!)}`);
+    print(canonicalName(image!));
   },
 };
 

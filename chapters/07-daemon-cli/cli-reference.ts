@@ -42,3 +42,11 @@ export function familiarName(text: string): string {
   const { tag, digest } = parseReference(text);
   return tag || digest ? text : `${text}:latest`;
 }
+
+/** The name with registry and all: `docker.io/library/busybox:latest`. What has no dot, no port and is not `localhost` is no registry. */
+export function canonicalName(text: string): string {
+  const name = familiarName(text);
+  const [first = '', ...rest] = name.split('/');
+  if (rest.length && (/[.:]/.test(first) || first === 'localhost')) return name;
+  return rest.length ? `docker.io/${name}` : `docker.io/library/${name}`;
+}

@@ -3,7 +3,7 @@ import type { Socket } from 'node:net';
 import type { ReadStream } from 'node:tty';
 import type { ApiClient } from './api-client.ts';
 import { demultiplex } from './cli-demultiplex.ts';
-import { detachFilter, parseDetachKeys, rawMode, windowSize } from './terminal.ts';
+import { DEFAULT_DETACH_KEYS, detachFilter, parseDetachKeys, rawMode, windowSize } from './terminal.ts';
 
 /** What of a container is joined to what of this process. */
 export interface Attachment {
@@ -31,7 +31,7 @@ export async function carry(connection: Socket, attachment: Attachment): Promise
     const detached = new Promise<'detached'>((resolve) => {
       if (stdin) stopInput = sendInput(stdin, connection, attachment, () => resolve('detached'));
     });
-    const ended = receiveOutput(connection, attachment).then(() => 'ended' as const);
+    const ended = receiveOutput(quietly(connection), attachment).then(() => 'ended' as const);
     // With nothing to read back the end of what is sent is the end.
     const sent = new Promise<'ended'>((resolve) => {
       if (!attachment.stdout && !attachment.stderr) connection.once('finish', () => resolve('ended'));
@@ -49,13 +49,13 @@ export async function receiveOutput(
   source: AsyncIterable<Buffer>,
   { tty, stdout, stderr }: Pick<Attachment, 'tty' | 'stdout' | 'stderr'>,
 ): Promise<void> {
-  if (tty) for await (const data of quietly(source)) await write(stdout, data);
+  if (tty) for await (const data of source) await write(stdout, data);
   else
-    for await (const { stream, data } of demultiplex(quietly(source)))
+    for await (const { stream, data } of demultiplex(source))
       await write(stream === 'stdout' ? stdout : stderr, data);
 }
 
-/** A connection that is reset has ended too. */
+/** A hijacked connection that is reset has ended too: a container that ends while something is written to it. */
 async function* quietly(source: AsyncIterable<Buffer>): AsyncIterable<Buffer> {
   try {
     yield* source;
@@ -98,7 +98,7 @@ function sendInput(
 
 /** The detach keys in force: those given, or Docker's. */
 export const detachKeysOf = (given: string | undefined): number[] =>
-  parseDetachKeys(given ?? 'ctrl-p,ctrl-q');
+  parseDetachKeys(given ?? DEFAULT_DETACH_KEYS);
 
 const RESIZE_TRIES = 10;
 

@@ -1,6 +1,14 @@
 import type { ApiClient } from './api-client.ts';
 import { readText } from './api-client.ts';
-import { eachName, part, STATUS_REFUSED, warn, type CliCommand } from './cli-command.ts';
+import {
+  CommandError,
+  eachName,
+  messageOf,
+  part,
+  STATUS_REFUSED,
+  warn,
+  type CliCommand,
+} from './cli-command.ts';
 
 export const wait: CliCommand = {
   name: 'wait',
@@ -36,9 +44,20 @@ export async function beginWait(
   // Looked at later; until then it is nobody's unhandled rejection.
   text.catch(() => {});
   return async () => {
-    const { StatusCode, Error: failure } = JSON.parse(await text) as WaitAnswer;
+    const { StatusCode, Error: failure } = await parsed(text);
     if (!failure?.Message) return StatusCode;
     warn(failure.Message);
     return STATUS_REFUSED;
   };
+}
+
+async function parsed(text: Promise<string>): Promise<WaitAnswer> {
+  try {
+    return JSON.parse(await text) as WaitAnswer;
+  } catch (error) {
+    // No container depends on the daemon: this one goes on, and its status can be asked for later.
+    throw new CommandError(`error waiting for container: ${messageOf(error)}`, STATUS_REFUSED, {
+      cause: error,
+    });
+  }
 }

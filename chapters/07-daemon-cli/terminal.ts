@@ -1,4 +1,5 @@
 import { spawnSync } from 'node:child_process';
+import { constants } from 'node:os';
 import type { ReadStream } from 'node:tty';
 
 export interface WindowSize {
@@ -25,11 +26,17 @@ export function windowSize(stream: {
  */
 export function rawMode(terminal: ReadStream & { fd?: number }): () => void {
   const wasRaw = terminal.isRaw;
+  // A signal that nobody else minds ends this process, but by way of 'exit'.
+  const onSignal = (signal: NodeJS.Signals): void => {
+    if (process.listenerCount(signal) === 1) process.exit(128 + constants.signals[signal]);
+  };
   const restore = (): void => {
     process.off('exit', restore);
+    for (const signal of DEADLY) process.off(signal, onSignal);
     if (!terminal.destroyed) terminal.setRawMode(wasRaw);
   };
   process.on('exit', restore);
+  for (const signal of DEADLY) process.on(signal, onSignal);
   terminal.setRawMode(true);
   // Node's raw mode still makes CR LF of each LF that is written. The container's terminal has done so already, and an editor
   // in it means LF alone. There is no call for this in Node; setRawMode(false) gives everything back.
@@ -37,6 +44,9 @@ export function rawMode(terminal: ReadStream & { fd?: number }): () => void {
   return restore;
 }
 //#endregion
+
+/** Signals that would end a program at once, without a chance to give the terminal back. */
+const DEADLY = ['SIGHUP', 'SIGINT', 'SIGQUIT', 'SIGTERM'] as const;
 
 /** The keys that leave a container without stopping it. */
 export const DEFAULT_DETACH_KEYS = 'ctrl-p,ctrl-q';

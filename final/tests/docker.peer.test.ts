@@ -141,7 +141,7 @@ describe('the stock docker client', () => {
       'busybox',
       'sh',
       '-c',
-      `for i in 1 2 3 4 5; do wget -q -T 2 -O - http://${address}/ && exit; sleep 0.2; done`,
+      `for i in 1 2 3 4 5; do wget -q -O - http://${address}/ && exit; sleep 0.2; done`,
     ]);
     expect(fetched.stdout).toBe('found\n');
     expect(docker(['run', '--rm', 'busybox', 'ping', '-c', '1', '-W', '3', gateway!]).stdout).toContain(

@@ -56,6 +56,7 @@ export async function startTestEngine(): Promise<TestEngine> {
     const result = spawnSync(join(BIN, 'mydocker'), ['--host', `unix://${engine.socket}`, ...args], {
       input,
       encoding: 'utf8',
+      maxBuffer: 2 ** 28,
       timeout: 50_000,
     });
     if (result.error) throw result.error;

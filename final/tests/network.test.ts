@@ -28,7 +28,7 @@ describe('on the bridge', () => {
       'busybox',
       'sh',
       '-c',
-      `for i in 1 2 3 4 5; do wget -q -T 2 -O - http://${IPAddress}/ && exit; sleep 0.2; done`,
+      `for i in 1 2 3 4 5; do wget -q -O - http://${IPAddress}/ && exit; sleep 0.2; done`,
     ]);
     expect(stdout).toBe('found\n');
     t.type(`rm -f ${name}`);
@@ -47,8 +47,6 @@ describe('on the bridge', () => {
       name,
       'wget',
       '-q',
-      '-T',
-      '5',
       '-O',
       '-',
       `http://${Gateway}:${port}/`,

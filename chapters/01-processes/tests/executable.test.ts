@@ -1,12 +1,14 @@
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { makeExecutable } from '../index.ts';
 
 test('an executable works from any directory, by a symbolic link, and without any environment', async () => {
+  // Below a package of ES modules, as final/bin/ is.
   const dir = mkdtempSync(join(tmpdir(), 'executable-'));
+  writeFileSync(join(dir, 'package.json'), '{ "type": "module" }');
   try {
     const out = join(dir, 'bin', 'example');
     await makeExecutable({

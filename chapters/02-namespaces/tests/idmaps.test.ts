@@ -11,7 +11,18 @@ import {
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { fork, pipe, PR, prctl } from '../../01-processes/index.ts';
-import { CLONE, formatRanges, parseRanges, toHostId, unshare, writeIdMaps, type IdMaps } from '../index.ts';
+import {
+  CLONE,
+  formatRanges,
+  parseRanges,
+  setgid,
+  setgroups,
+  setuid,
+  toHostId,
+  unshare,
+  writeIdMaps,
+  type IdMaps,
+} from '../index.ts';
 import { answer, collect, inChild, parked, temporaryDirectory } from './probe.ts';
 
 const base = 100_000 + Math.floor(Math.random() * 1000) * 65_536;
@@ -58,8 +69,8 @@ describe('writeIdMaps', () => {
   test('makes root inside of another id outside, and a file made inside belongs to that one', () => {
     const file = join(dir, 'made-inside');
     const inside = inUserNamespace(maps, () => {
-      process.setgid!(0);
-      process.setuid!(0);
+      setgid(0);
+      setuid(0);
       writeFileSync(file, '');
       chownSync(file, 7, 8);
       return { uid: process.getuid!(), owner: statSync(file).uid, hosts: statSync('/etc/passwd').uid };
@@ -72,8 +83,8 @@ describe('writeIdMaps', () => {
   test('an id that no range names cannot be taken and cannot be given', () => {
     const file = join(dir, 'unmapped');
     const attempt = inUserNamespace(maps, () => {
-      process.setgid!(0);
-      process.setuid!(0);
+      setgid(0);
+      setuid(0);
       writeFileSync(file, '');
       const code = (fn: () => void): string => {
         try {
@@ -85,7 +96,7 @@ describe('writeIdMaps', () => {
       };
       return [
         code(() => chownSync(file, 1000, -1)),
-        code(() => process.setuid!(1000)),
+        code(() => setuid(1000)),
         code(() => chownSync(file, 999, -1)),
       ];
     });
@@ -107,9 +118,9 @@ describe('writeIdMaps', () => {
 
   test('setgroups can be denied, and then leaving groups is refused', () => {
     const groups = () => {
-      process.setgid!(0);
-      process.setuid!(0);
-      process.setgroups!([]);
+      setgid(0);
+      setuid(0);
+      setgroups([]);
     };
     expect(() => inUserNamespace(maps, groups)).not.toThrow();
     expect(() => inUserNamespace({ ...maps, setgroups: 'deny' }, groups)).toThrow('EPERM');
@@ -118,8 +129,8 @@ describe('writeIdMaps', () => {
   test('without rights one id can be mapped, if setgroups is denied', () => {
     const one = (setgroups: 'allow' | 'deny') => () =>
       inChild(() => {
-        process.setgid!(base);
-        process.setuid!(base);
+        setgid(base);
+        setuid(base);
         prctl(PR.SET_DUMPABLE, 1); // who changes its id owns its own /proc files no longer
         unshare(CLONE.NEWUSER);
         const self = { containerID: 0, hostID: base, size: 1 };

@@ -104,8 +104,9 @@ describe('processes', () => {
     const limit = randomInt(6, 20);
     const limited = make({ pids: { limit } });
     expect(run(limited, forks(30))).not.toEqual({ kind: 'exited', code: 0 });
-    const { current, limit: said } = limited.stats().pids;
+    const { current, limit: said, refused } = limited.stats().pids;
     expect(said).toBe(limit);
+    expect(refused).toBeGreaterThan(0);
     expect(current).toBeLessThanOrEqual(limit);
     expect(current).toBeGreaterThan(limit - 4);
   });

@@ -155,6 +155,29 @@ describe('the overlayfs snapshotter', () => {
     await after.close();
   });
 
+  test('says that its metadata is damaged or too new, changes nothing, and does not stay locked', async () => {
+    const dir = scratch();
+    const before = await overlayfsSnapshotter(dir);
+    await before.prepare('a', '');
+    await before.close();
+    const path = join(dir, 'metadata.json');
+    const whole = readFileSync(path, 'utf8');
+    for (const [text, reason] of [
+      [whole.slice(0, 40), /metadata\.json is damaged/],
+      [whole.replace('"version": 1', '"version": 2'), /is of version 2: this program reads version 1/],
+    ] as const) {
+      writeFileSync(path, text);
+      await expect(overlayfsSnapshotter(dir)).rejects.toThrow(reason);
+      expect(readFileSync(path, 'utf8')).toBe(text);
+      expect(readdirSync(join(dir, 'snapshots'))).toEqual(['1']);
+    }
+    writeFileSync(path, whole);
+    const after = await overlayfsSnapshotter(dir);
+    expect((await after.list()).map(({ name }) => name)).toEqual(['a']);
+    await after.close();
+    await expect(overlayfsSnapshotter(`${dir}/a:b`)).rejects.toThrow('take no path with');
+  });
+
   test('belongs to one process, and is free again when that is killed; no snapshot it promised is lost', async () => {
     const dir = scratch();
     const index = resolve('chapters/04-overlayfs/index.ts');

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { familiarName, parseReference } from '../cli-reference.ts';
+import { canonicalName, familiarName, parseReference } from '../cli-reference.ts';
 import { parseVolume } from '../cli-mounts.ts';
 import { parseExpose, parsePublish } from '../cli-ports.ts';
 import {
@@ -82,6 +82,12 @@ test('restart policies', () => {
 test('names of images', () => {
   expect(parseReference('127.0.0.1:5000/a/b:c')).toEqual({ repository: '127.0.0.1:5000/a/b', tag: 'c' });
   expect(familiarName('busybox')).toBe('busybox:latest');
+  expect(['busybox', 'a/b', 'localhost/x:1', 'r.org:5/x'].map(canonicalName)).toEqual([
+    'docker.io/library/busybox:latest',
+    'docker.io/a/b:latest',
+    'localhost/x:1',
+    'r.org:5/x:latest',
+  ]);
   expect(() => parseReference('UPPER')).toThrow('repository name (library/UPPER) must be lowercase');
   for (const bad of ['', 'a:b:c', 'a b', ':x', 'a@b'])
     expect(() => parseReference(bad), bad).toThrow('invalid reference format');

@@ -357,6 +357,23 @@ test('a connection that breaks inside a frame is an error, and no shorter output
   expect(stderr).toContain('ended in the middle of a frame');
 });
 
+test('logs of a daemon that dies in the middle are an error, between two frames too', async () => {
+  daemon = await container({
+    answers: {
+      [`GET /containers/${ID}/logs`]: (response) => {
+        response.writeHead(200).write(frame(1, 'whole'));
+        setTimeout(() => response.destroy(), 50);
+      },
+    },
+  });
+  const { status, stdout, stderr } = await run(['logs', '-f', 'web']);
+  expect({ status, stdout: stdout.toString(), stderr }).toEqual({
+    status: 1,
+    stdout: 'whole',
+    stderr: 'the daemon went away in the middle of its answer\n',
+  });
+});
+
 test('ps prints the columns of Docker', async () => {
   daemon = await fakeDaemon({
     answers: {

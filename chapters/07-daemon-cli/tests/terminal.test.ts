@@ -1,4 +1,5 @@
 import { closeSync, constants, openSync, writeSync } from 'node:fs';
+import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { ReadStream } from 'node:tty';
 import { spawnSync } from 'node:child_process';
@@ -275,16 +276,42 @@ test('a container that cannot be started gives the terminal back too', async () 
   );
 });
 
-test('a daemon that dies gives the terminal back too', async () => {
+test('a signal that ends the client gives the terminal back too', async () => {
+  const details = { Id: ID, State: { Running: true }, Config: {}, HostConfig: {} };
+  const answers = {
+    'GET /containers/web/json': { json: details },
+    [`POST /containers/${ID}/exec`]: { status: 201, json: { Id: 'e' } },
+    'POST /exec/e/resize': { status: 200 },
+  };
+  await inTerminal(['exec', '-it', 'web', 'sh'], shell, answers, async (s) => {
+    const before = s.settings();
+    await until(() => s.screen() === '$ ');
+    s.signal('SIGHUP');
+    expect(await s.status).toBe(129);
+    expect(s.settings()).toBe(before);
+  });
+});
+
+test('a daemon that dies gives the terminal back too, with status 125', async () => {
+  let waiting: ServerResponse | undefined;
+  const answers: Record<string, Answer> = {
+    [`POST /containers/${ID}/wait`]: (response) => {
+      response.writeHead(200).flushHeaders();
+      waiting = response;
+    },
+  };
+  let attached: Socket | undefined;
   await inTerminal(
     ['run', '-it', 'busybox'],
-    (socket) => setTimeout(() => socket.destroy(), 200),
-    {},
+    (socket) => (attached = socket),
+    answers,
     async (s) => {
       const before = s.settings();
       await until(() => resizes(s).length === 1);
-      end();
-      await s.status;
+      waiting!.destroy();
+      attached!.destroy();
+      expect(await s.status).toBe(125);
+      await until(() => s.screen().includes('error waiting for container: the daemon went away'));
       expect(s.settings()).toBe(before);
     },
   );

@@ -1,0 +1,136 @@
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { decodeEvent, type Event } from '../api.ts';
+import { CODES } from '../grpc-errors.ts';
+import {
+  importBaseImage,
+  isRunning,
+  runTask,
+  shimPid,
+  startEngine,
+  until,
+  type Engine,
+} from './mycontainerd-harness.ts';
+
+describe('mycontainerd and the death of processes', () => {
+  let engine: Engine;
+  beforeAll(async () => {
+    engine = await startEngine();
+    await importBaseImage(engine);
+  });
+  afterAll(() => engine.destroy());
+
+  /** The first event of a type about a container, from a subscription that begins now. */
+  async function event<T extends Event['type']>(type: T, id: string): Promise<Event & { type: T }> {
+    const stop = new AbortController();
+    for await (const { event } of engine.client.events.subscribe({}, { signal: stop.signal })) {
+      const decoded = decodeEvent(event);
+      if (decoded?.type !== type || !('containerId' in decoded) || decoded.containerId !== id) continue;
+      stop.abort();
+      return decoded as Event & { type: T };
+    }
+    throw new Error('the events ended');
+  }
+
+  it('finds a running container again after its own kill -9; the container noticed nothing', async () => {
+    const { client } = engine;
+    const { id, pid, output } = await runTask(engine, [
+      'sh',
+      '-c',
+      'i=0; while sleep 0.1; do i=$((i+1)); echo $i; done',
+    ]);
+    const shim = shimPid(engine, id);
+    await engine.end('SIGKILL');
+    const lines = (): string[] => readFileSync(output, 'utf8').trim().split('\n');
+    const before = lines().length;
+    await until('the container goes on writing', () => lines().length > before + 2);
+    await engine.start();
+
+    expect((await client.tasks.get({ containerId: id })).process).toMatchObject({
+      id,
+      pid,
+      status: 'RUNNING',
+    });
+    expect(shimPid(engine, id)).toBe(shim);
+    const exit = client.tasks.wait({ containerId: id });
+    await client.tasks.kill({ containerId: id, signal: 9 });
+    expect((await exit).exitStatus).toBe(137);
+    expect(lines()).toEqual(lines().map((_, i) => String(i + 1)));
+    await client.tasks.delete({ containerId: id });
+    expect(engine.leftovers(id)).toEqual([]);
+  });
+
+  it('tells of an exit that happened while it was away, once', async () => {
+    const { client } = engine;
+    const { id, pid } = await runTask(engine, [
+      'sh',
+      '-c',
+      'while [ ! -e /tmp/go ]; do sleep 0.05; done; exit 9',
+    ]);
+    const { process: running } = await client.tasks.get({ containerId: id });
+    expect(running.status).toBe('RUNNING');
+    const root = `/proc/${pid}/root`;
+    await engine.end('SIGKILL');
+    // The way into a running container that chapter 01 shows: its root is there for whoever may look.
+    writeFileSync(`${root}/tmp/go`, '');
+    await until('it has ended', () => !existsSync(`/proc/${pid}/root/tmp/go`));
+    await engine.start();
+
+    expect(await event('TaskExit', id)).toMatchObject({ id, pid, exitStatus: 9 });
+    expect((await client.tasks.get({ containerId: id })).process).toMatchObject({
+      status: 'STOPPED',
+      exitStatus: 9,
+    });
+    expect((await client.tasks.wait({ containerId: id })).exitStatus).toBe(9);
+    await client.tasks.delete({ containerId: id });
+    expect(engine.leftovers(id)).toEqual([]);
+  });
+
+  it('ends the container of a shim that is killed, and whoever waits learns of it', async () => {
+    const { client } = engine;
+    const { id, pid } = await runTask(engine, ['sleep', '1000']);
+    const waiting = client.tasks.wait({ containerId: id });
+    const exit = event('TaskExit', id);
+    process.kill(shimPid(engine, id)!, 'SIGKILL');
+    expect((await waiting).exitStatus).toBe(137);
+    expect(await exit).toMatchObject({ id, pid, exitStatus: 137 });
+    await until('the task is gone', () =>
+      client.tasks.get({ containerId: id }).then(
+        () => false,
+        (error: { code: number }) => error.code === CODES.NotFound,
+      ),
+    );
+    expect(isRunning(pid)).toBe(false);
+    expect(engine.leftovers(id)).toEqual([]);
+  });
+
+  it('cleans up after a shim that died while it was away itself', async () => {
+    const { client } = engine;
+    const { id, pid } = await runTask(engine, ['sleep', '1000']);
+    const shim = shimPid(engine, id)!;
+    await engine.end('SIGKILL');
+    process.kill(shim, 'SIGKILL');
+    // Without its shim the container goes on, a child of PID 1 or the nearest subreaper.
+    expect(isRunning(pid)).toBe(true);
+    await engine.start();
+    expect(await event('TaskExit', id)).toMatchObject({ id, pid, exitStatus: 137 });
+    expect(isRunning(pid)).toBe(false);
+    expect(engine.leftovers(id)).toEqual([]);
+    await expect(client.tasks.get({ containerId: id })).rejects.toMatchObject({ code: CODES.NotFound });
+    expect((await client.containers.get({ id })).container.id).toBe(id);
+  });
+
+  it('leaves containers alone when it is asked to end', async () => {
+    const { client } = engine;
+    const { id, pid } = await runTask(engine, ['sleep', '1000']);
+    await engine.end('SIGTERM');
+    expect(existsSync(engine.address)).toBe(false);
+    expect(readFileSync(`/proc/${pid}/cmdline`, 'utf8')).toBe('sleep\x001000\0');
+    await engine.start();
+    expect((await client.tasks.get({ containerId: id })).process).toMatchObject({ pid, status: 'RUNNING' });
+    await client.tasks.kill({ containerId: id, signal: 15, all: true });
+    await client.tasks.kill({ containerId: id, signal: 9 }).catch(() => undefined);
+    await client.tasks.wait({ containerId: id });
+    await client.tasks.delete({ containerId: id });
+  });
+});
