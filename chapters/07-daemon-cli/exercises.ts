@@ -1,9 +1,13 @@
+import { spawn } from 'node:child_process';
 import { createServer } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
-import { expectSame, expectThat, type Exercise, type Trial } from '../01-processes/index.ts';
+import { expectSame, expectThat, signalName, type Exercise, type Trial } from '../01-processes/index.ts';
 import { demultiplex } from './cli-demultiplex.ts';
+import type { ContainerRecord } from './container.ts';
+import type { Daemon } from './daemon.ts';
 import { readUpgradeBody } from './hijack.ts';
+import { stopContainer } from './stop-container.ts';
 import { frame } from './stdcopy.ts';
 import { detachFilter } from './terminal.ts';
 
@@ -88,6 +92,41 @@ framed.writeUInt32BE(data.length, 4);
 framed.set(data, HEADER_BYTES);
 return framed;`,
         diagnosis: 'first byte',
+      },
+    ],
+  },
+  {
+    gap: '07.3',
+    task: 'End a container: ask, wait, and kill what is still there.',
+    hints: [
+      'Two signals with patience between them. The second is sent only to who has not ended by the first.',
+      '`run.nextEnd()` is a promise of the end that comes next; `within(grace, ended)` tells whether it came in time; `signalContainer` sends.',
+      'const ended = run.nextEnd(); await signalContainer(daemon, record, asked); if (!(await within(grace, ended))) { send SIGKILL; await ended; }',
+    ],
+    check: checkStop,
+    wrong: [
+      {
+        mistake: 'kills at once',
+        code: `const ended = run.nextEnd();
+await signalContainer(daemon, record, SIGNALS['SIGKILL']!);
+await ended;`,
+        diagnosis: 'put things in order',
+      },
+      {
+        mistake: 'asks, and never kills',
+        code: `const ended = run.nextEnd();
+await signalContainer(daemon, record, asked);
+await within(grace, ended);`,
+        diagnosis: 'does not listen',
+      },
+      {
+        mistake: 'begins to wait after the signal',
+        code: `await signalContainer(daemon, record, asked);
+const ended = run.nextEnd();
+if (!(await within(grace, ended))) {
+  await signalContainer(daemon, record, SIGNALS['SIGKILL']!);
+}`,
+        diagnosis: 'before the signal',
       },
     ],
   },
@@ -264,6 +303,8 @@ async function upgrade(
       }, reject);
     });
   });
+  // Looked at below; until then it is nobody's unhandled rejection.
+  read.catch(() => {});
   await new Promise<void>((resolve) => server.listen(socketPath, resolve));
   const client = connect(socketPath);
   sockets.push(client);
@@ -277,7 +318,10 @@ async function upgrade(
   const late = new Promise<{ body: string; after: string }>((resolve) =>
     setTimeout(() => resolve({ body: 'nothing within two seconds', after: '' }), 2000).unref(),
   );
-  return await Promise.race([read, late]).catch((error: Error) => ({ body: error.message, after: '' }));
+  return await Promise.race([read, late]).catch((error: Error) => {
+    if (error.name === 'NotImplemented') throw error;
+    return { body: error.message, after: '' };
+  });
 }
 
 function checkFrame(trial: Trial): void {
@@ -299,6 +343,79 @@ function checkFrame(trial: Trial): void {
       'the header has 8 bytes',
     );
   }
+}
+
+async function checkStop(): Promise<void> {
+  // Processes of this machine take the container's place: what is judged is which signals they get, and in which order.
+  const willing = await stopped('trap "exit 7" TERM; echo ready; while :; do sleep 0.02; done');
+  expectSame(
+    'the end of a program that puts things in order at SIGTERM',
+    'exit 7',
+    willing.end,
+    'SIGTERM first: the program may put things in order',
+  );
+  expectSame(
+    'signals to one that ends at once',
+    ['SIGTERM'],
+    willing.signals,
+    'begin to wait before the signal is sent: an end that follows at once is missed otherwise',
+  );
+  const deaf = await stopped('trap "" TERM; echo ready; while :; do sleep 0.02; done');
+  expectSame(
+    'signals to a program that ignores SIGTERM',
+    ['SIGTERM', 'SIGKILL'],
+    deaf.signals,
+    'a program that does not listen must be killed when the time is over',
+  );
+}
+
+/** Stops a shell that runs `script` as if it were a container. */
+async function stopped(script: string): Promise<{ end: string; signals: string[] }> {
+  const child = spawn('sh', ['-c', script], { stdio: ['ignore', 'pipe', 'ignore'] });
+  const signals: string[] = [];
+  const end = new Promise<string>((resolve) =>
+    child.on('exit', (code, signal) => resolve(signal ?? `exit ${code}`)),
+  );
+  await new Promise((resolve) => child.stdout.once('data', resolve));
+  let over = false;
+  const run = {
+    cancelRestart: undefined,
+    // Like the daemon's: an end that has been is none that comes.
+    nextEnd: () => (over ? new Promise(() => {}) : end),
+  };
+  const daemon = {
+    runs: { of: () => run },
+    containers: { save: async () => {} },
+    events: { publish: () => {}, emit: () => {} },
+    containerd: {
+      tasks: {
+        kill: async ({ signal }: { signal: number }) => {
+          const name = signalName(signal);
+          signals.push(name);
+          child.kill(signal);
+          // Slow as a real one may be: who has been asked nicely may be gone when the answer is here.
+          await Promise.race([end, new Promise((resolve) => setTimeout(resolve, 200))]);
+          over = child.exitCode !== null || child.signalCode !== null;
+        },
+      },
+    },
+  } as unknown as Daemon;
+  const record = {
+    id: 'x',
+    name: 'x',
+    config: { StopSignal: 'SIGTERM', Labels: {}, Image: 'x' },
+    hostConfig: { PidMode: '' },
+    state: { status: 'running', pid: child.pid },
+  } as unknown as ContainerRecord;
+  try {
+    await Promise.race([
+      stopContainer(daemon, record, { seconds: 0.5 }),
+      new Promise((resolve) => setTimeout(resolve, 3000).unref()),
+    ]);
+  } finally {
+    child.kill('SIGKILL');
+  }
+  return { end: await end, signals };
 }
 
 async function checkDemultiplex(trial: Trial): Promise<void> {
