@@ -58,6 +58,7 @@ export function forward(client: Socket, writer: Socket, atEnd: () => Promise<voi
     last = new Promise((resolve) => writer.write(data, () => resolve()));
     if (writer.writableNeedDrain) client.pause();
   });
+  client.resume();
   writer.on('drain', () => client.resume());
   writer.on('error', () => writer.destroy());
   writer.on('close', () => client.resume());
