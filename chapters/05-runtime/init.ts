@@ -59,6 +59,7 @@ interface Init extends InitSetup {
   console: Console | undefined;
 }
 
+//#region steps
 /**
  * The life of a container's first process until it is the container's program, step by step. It is in all namespaces already, but for a new
  * cgroup namespace. Order is security: what is mounted comes before what is hidden, rights go last.
@@ -88,6 +89,7 @@ const STEPS: readonly (readonly [name: string, step: (init: Init) => void])[] = 
   ['read-only root', (c) => c.spec.root?.readonly && makeRootReadOnly()],
   ['hostname', hostname],
 ];
+//#endregion
 
 /**
  * Makes this process the first of a container: goes through STEPS, gives up its rights, says `ready`, waits until `start` opens the fifo, and
@@ -231,12 +233,14 @@ function environment(env: readonly string[], uid: number, preserveFds: number): 
 
 /** Blocks in open(2) until `start` opens the other end of the fifo, and says that it goes on. */
 function waitForStart({ proc, fifo }: Init): void {
+  //#gap 05.5 waitForStart
   const how = Buffer.alloc(24);
   how.writeBigUInt64LE(BigInt(O_WRONLY | O_CLOEXEC));
   // By the host's /proc: the container may have none, or one of its own making.
   const fd = checked('openat2', c_openat2(proc, `self/fd/${fifo}`, how), 'exec.fifo');
   writeSync(fd, '0');
   closeSync(fd);
+  //#end
 }
 
 const O_WRONLY = 1;
