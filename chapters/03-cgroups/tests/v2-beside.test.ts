@@ -11,7 +11,8 @@ function onV2(body: () => number): number {
   const pid = fork(() => {
     unshare(CLONE.NEWNS);
     mount({ target: '/', flags: MS.REC | MS.PRIVATE });
-    mount({ source: 'cgroup2', target: '/sys/fs/cgroup', type: 'cgroup2' });
+    if (detectCgroups().layout !== 'v2')
+      mount({ source: 'cgroup2', target: '/sys/fs/cgroup', type: 'cgroup2' });
     return body();
   });
   const status = waitpid(pid);
