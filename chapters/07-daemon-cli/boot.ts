@@ -37,7 +37,7 @@ export async function boot(options: DaemonOptions): Promise<RunningDaemon> {
   try {
     // The folders are this daemon's alone, also after one that was killed: the kernel drops its lock.
     mkdirSync(options.dataRoot, { recursive: true, mode: 0o711 });
-    mkdirSync(options.execRoot, { recursive: true, mode: 0o711 });
+    mkdirSync(join(options.execRoot, 'containers'), { recursive: true, mode: 0o711 });
     down.push(await lock(options.dataRoot));
     const id = await engineId(options.dataRoot);
 

@@ -47,14 +47,14 @@ function isOurs(cgroup: string, mine: ReadonlySet<number>): boolean {
   return inside.every((pid) => mine.has(pid));
 }
 
+const SHARED = new Set(['mounts', 'links', 'routes', 'rules', 'settings']);
+
 /** What is there now and was not before, and what is gone: `+ mounts: …`, `- links: …`. Empty when nothing changed. */
 export function changes(before: Machine, after: Machine): string[] {
   return Object.keys(before).flatMap((kind) => {
     const [was, is] = [new Set(before[kind]), new Set(after[kind])];
-    const gone =
-      kind === 'processes' || kind === 'namespaces' || kind === 'files'
-        ? []
-        : [...was].filter((x) => !is.has(x));
+    // Processes, cgroups and files of others may go meanwhile; what is shared by all must stay.
+    const gone = SHARED.has(kind) ? [...was].filter((x) => !is.has(x)) : [];
     return [
       ...[...is].filter((x) => !was.has(x)).map((x) => `+ ${kind}: ${x}`),
       ...gone.map((x) => `- ${kind}: ${x}`),
