@@ -58,11 +58,13 @@ export async function demo(title: string, body: (demo: Demo) => Promise<void>): 
   );
 }
 
-/** Aborted, with the signal's name as its reason, when someone wants this program to end: Ctrl-C, kill, a closed terminal. */
+/** Aborted, with the signal's name as its reason, when someone wants this program to end: Ctrl-C, kill, a closed terminal or pipe. */
 export function interruptSignal(): AbortSignal {
   const controller = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
     process.on(signal, () => controller.abort(signal));
+  // Whoever read our output has gone, as `| head` does: there is nobody left to show anything to.
+  process.stdout.on('error', () => controller.abort('SIGPIPE'));
   return controller.signal;
 }
 
