@@ -49,6 +49,7 @@ export function execInContainer(context: Context, id: string, options: ExecOptio
     preserveFds: options.preserveFds ?? 0,
     proc: openSync('/proc', O_PATH),
   };
+  let born = 0;
   try {
     return launch(
       plan,
@@ -65,9 +66,11 @@ export function execInContainer(context: Context, id: string, options: ExecOptio
         born: (pid) => {
           container.cgroup.add(pid);
           writeOomScoreAdj(pid, spec.oomScoreAdj);
-          if (options.pidFile !== undefined) writePidFile(options.pidFile, pid);
+          born = pid;
         },
-        ready: () => undefined,
+        ready: () => {
+          if (options.pidFile !== undefined) writePidFile(options.pidFile, born);
+        },
       },
     );
   } finally {
