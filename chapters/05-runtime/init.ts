@@ -1,6 +1,7 @@
-import { closeSync, openSync, writeSync } from 'node:fs';
+import { closeSync, writeSync } from 'node:fs';
 import { checked, isErrno, setNoNewPrivs, setsid } from '../01-processes/index.ts';
 import { CLONE, sethostname, setdomainname, unshare } from '../02-namespaces/index.ts';
+import { confineOnExec } from './apparmor.ts';
 import { cgroupPlaces, type CgroupPlace } from './cgroup-mounts.ts';
 import type { Channel } from './channel.ts';
 import { attachConsole, bindConsole, openConsole, sendTerminal, type Console } from './console.ts';
@@ -19,7 +20,7 @@ import {
   prepareRoot,
   setRootPropagation,
 } from './rootfs.ts';
-import { mkdirAllInRoot, O_PATH } from './safe-path.ts';
+import { mkdirAllInRoot } from './safe-path.ts';
 import type { SeccompFilter } from './seccomp.ts';
 import type { NamespaceType, OciProcess, OciSpec } from './spec.ts';
 import { ociState, type ContainerState } from './state.ts';
@@ -36,6 +37,8 @@ export interface ProcessSetup {
   consoleSocket: number | undefined;
   /** Descriptors from 3 on that the program is to have. */
   preserveFds: number;
+  /** Descriptor of the host's /proc: of use after the root has changed, when no path leads there. */
+  proc: number;
 }
 
 /** What the container's first process has been given. */
@@ -51,8 +54,6 @@ export interface InitSetup extends ProcessSetup {
 interface Init extends InitSetup {
   spec: OciSpec;
   channel: Channel;
-  /** Descriptor of the host's /proc: of use after the root has changed, when no path leads there. */
-  proc: number;
   cgroups: CgroupPlace[];
   root: number;
   makeReadOnlyAtEnd: (() => void)[];
@@ -101,7 +102,6 @@ export function runInit(setup: InitSetup, channel: Channel): never {
     ...setup,
     spec: setup.state.spec,
     channel,
-    proc: openSync('/proc', O_PATH),
     cgroups: [],
     root: -1,
     makeReadOnlyAtEnd: [],
@@ -177,7 +177,7 @@ function hostname({ spec }: Init): void {
  * @throws Error; `exec: "NAME": …` for a program that cannot be had
  */
 export function prepareProcess(
-  { process: spec, identity, filter, preserveFds }: ProcessSetup,
+  { process: spec, identity, filter, preserveFds, proc }: ProcessSetup,
   slave: number | undefined,
 ): { executable: string; argv: string[]; env: string[] } {
   if (slave !== undefined) attachConsole(slave);
@@ -185,6 +185,7 @@ export function prepareProcess(
   checked('close_range', c_close_range(3 + preserveFds, 2 ** 32 - 1, CLOSE_RANGE_CLOEXEC));
   setRlimits(spec.rlimits);
   ownStdio(identity.user.uid);
+  confineOnExec(proc, spec.apparmorProfile);
   if (spec.noNewPrivileges) setNoNewPrivs();
   // Without no_new_privs only CAP_SYS_ADMIN may set a filter, and it is about to go.
   else filter?.load();

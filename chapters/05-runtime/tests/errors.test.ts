@@ -71,6 +71,21 @@ describe('a command that fails', () => {
     expect(create((spec) => void (spec.linux.cgroupsPath = '/../up'))).toMatch(/climbs/);
   });
 
+  it('takes null for a property that is missing, but not for an element of a list', () => {
+    const nothing = null as unknown as undefined;
+    const [env, hooks] = [nothing, { prestart: nothing }] as unknown as [string[], object];
+    expect(
+      bench.run('echo fine', (spec) => void Object.assign(spec, { process: { ...spec.process, env }, hooks }))
+        .out,
+    ).toBe('fine\n');
+    expect(create((spec) => void (spec.mounts = [nothing as never]))).toContain(
+      'mounts[0]: expected an object',
+    );
+    expect(create((spec) => void (spec.linux.resources = { cpu: { cpus: 5 } }))).toContain(
+      'linux.resources.cpu.cpus: expected text',
+    );
+  });
+
   it('names what is wrong with the bundle itself', () => {
     expect(bench.myrunc('create', '-b', '/no/such/bundle', bench.id()).err).toContain(
       'no such file: /no/such/bundle/config.json',
