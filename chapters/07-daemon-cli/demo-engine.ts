@@ -23,7 +23,7 @@ export interface DemoEngine {
   client(): ApiClient;
   /** The process id of its mycontainerd; undefined when none runs. */
   supervisor(): number | undefined;
-  /** Ends everything and takes the folder away. */
+  /** Removes every container, ends everything and takes the folder away; from then on nothing starts. */
   stop(): Promise<void>;
 }
 
@@ -63,6 +63,27 @@ export async function demoEngine(root: string): Promise<DemoEngine> {
     const isOurs = pid > 0 && isRunning(pid) && readCmdline(pid)?.includes(join(execRoot, 'containerd'));
     return isOurs ? pid : undefined;
   };
+  let stopped = false;
+  let launching: Promise<number> | undefined;
+  const launch = async (): Promise<number> => {
+    const fd = openSync(logFile, 'a');
+    const child = spawn(join(bin, 'mydockerd'), flags, {
+      stdio: ['ignore', fd, fd],
+      detached: true,
+      env: { PATH: process.env['PATH'] ?? '', HOME: '/root' },
+    });
+    closeSync(fd);
+    child.unref();
+    daemon = child.pid!;
+    for (let tries = 0; !(await answers(socket)); tries++) {
+      if (child.exitCode !== null || child.signalCode !== null || tries > 400)
+        throw new Error(
+          `mydockerd does not answer: ${readFileSync(logFile, 'utf8').trim().split('\n').at(-1)}`,
+        );
+      await sleep(50);
+    }
+    return daemon;
+  };
   return {
     bin,
     dataRoot,
@@ -72,26 +93,16 @@ export async function demoEngine(root: string): Promise<DemoEngine> {
     archive,
     client: () => apiClient(`unix://${socket}`),
     supervisor,
-    start: async () => {
-      const fd = openSync(logFile, 'a');
-      const child = spawn(join(bin, 'mydockerd'), flags, {
-        stdio: ['ignore', fd, fd],
-        detached: true,
-        env: { PATH: process.env['PATH'] ?? '', HOME: '/root' },
-      });
-      closeSync(fd);
-      child.unref();
-      daemon = child.pid!;
-      for (let tries = 0; !(await answers(socket)); tries++) {
-        if (child.exitCode !== null || tries > 400)
-          throw new Error(
-            `mydockerd does not answer: ${readFileSync(logFile, 'utf8').trim().split('\n').at(-1)}`,
-          );
-        await sleep(50);
-      }
-      return daemon;
+    start: () => {
+      if (stopped) throw new Error('the engine has been stopped');
+      return (launching = launch());
     },
     stop: async () => {
+      stopped = true;
+      await launching?.catch(() => undefined);
+      // Only a daemon can take away what containers have made of the machine.
+      if (daemon !== undefined && !isRunning(daemon)) await launch();
+      await removeAll(socket);
       for (const pid of [daemon, supervisor()]) if (pid !== undefined) await end(pid);
       rmSync(root, { recursive: true, force: true });
     },
@@ -110,6 +121,18 @@ async function answers(socket: string): Promise<boolean> {
     return true;
   } catch {
     return false;
+  } finally {
+    client.close();
+  }
+}
+
+/** Removes every container by force. */
+async function removeAll(socket: string): Promise<void> {
+  const client = apiClient(`unix://${socket}`);
+  try {
+    const all = await client.json<{ Id: string }[]>('GET', '/containers/json', { query: { all: true } });
+    for (const { Id } of all)
+      await client.json('DELETE', `/containers/${Id}`, { query: { force: true, v: true } });
   } finally {
     client.close();
   }

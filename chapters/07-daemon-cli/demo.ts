@@ -19,23 +19,19 @@ interface Inspected {
 
 await demo('07 daemon and command line: who knows what there is', async (d) => {
   const engine = await demoEngine(mkdtempSync(join(tmpdir(), 'demo-07-')));
-  d.cleanup('the engine, its bridge, its folder', () => engine.stop());
+  d.cleanup('the containers, the engine, its bridge, its folder', () => engine.stop());
   let daemon = await engine.start();
   let api: ApiClient = engine.client();
   d.cleanup('the connection', () => api.close());
   const suffix = randomBytes(3).toString('hex');
-  const made: string[] = [];
+  let made = 0;
   const inspect = (name: string): Promise<Inspected> => api.json('GET', `/containers/${name}/json`);
   const remove = async (name: string): Promise<void> => {
     await api.json('DELETE', `/containers/${name}`, { query: { force: true, v: true } });
   };
-  d.cleanup('the containers', async () => {
-    for (const name of made) await remove(name).catch(() => undefined);
-  });
   /** POST /containers/create and /start, which is what `docker run -d` is. */
   const run = async (script: string, host: object = {}): Promise<string> => {
-    const name = `demo-${suffix}-${made.length}`;
-    made.push(name);
+    const name = `demo-${suffix}-${made++}`;
     await create(api, name, script, host);
     await api.request('POST', `/containers/${name}/start`);
     return name;
@@ -64,8 +60,7 @@ await demo('07 daemon and command line: who knows what there is', async (d) => {
   await d.step('Created is not started', {
     why: 'Create writes down what a container is: a record, and a layer of files of its own. Start makes a process of it. Between the two, a client can attach and miss nothing.',
     run: async (s) => {
-      const name = `demo-${suffix}-${made.length}`;
-      made.push(name);
+      const name = `demo-${suffix}-${made++}`;
       const { Id } = await create(api, name, 'echo out; echo err >&2; sleep 0.2; exit 7', {});
       s.call('POST /containers/create', Id.slice(0, 12));
       const before = await inspect(name);
