@@ -1,5 +1,5 @@
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { eventually, workbench, type Said, type Workbench } from './workbench.ts';
@@ -23,6 +23,7 @@ beforeAll(async () => {
 });
 afterAll(() => {
   containerd.kill();
+  rmSync(`/run/containerd/runc/${namespace}`, { recursive: true, force: true });
   bench.remove();
 });
 
