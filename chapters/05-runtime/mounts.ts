@@ -1,8 +1,9 @@
 import { closeSync, fstatSync, readlinkSync, statfsSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { isErrno } from '../01-processes/index.ts';
 import {
   mount as mountCall,
+  mountSetattr,
+  MOUNT_ATTR,
   MS,
   openTree,
   parseMountOptions,
