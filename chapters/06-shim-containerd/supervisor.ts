@@ -1,6 +1,6 @@
 import type { EventBus } from './event-bus.ts';
 import { decodeEvent } from './api.ts';
-import { GrpcError } from './grpc-errors.ts';
+import { GrpcError, isGrpcError } from './grpc-errors.ts';
 import type { Logger } from './logger.ts';
 import { GO_ZERO_TIME, toTimestamp, type Any } from './protobuf.ts';
 import { findShim, startShimProgram, type ShimCaller } from './shim-binary.ts';
@@ -17,8 +17,8 @@ import { TASK_STATUS, type CreateTaskRequest, type Envelope } from './task-api.t
 import {
   createBundle,
   findBundles,
+  findShimAddress,
   removeBundle,
-  shimAddress,
   type BundlePlaces,
   type TaskBundle,
 } from './task-bundle.ts';
@@ -92,7 +92,7 @@ export function createSupervisor(
 
   /** A shim died: ends what it left, tells everyone, and removes the bundle. Never throws. */
   async function cleanUpAfter(bundle: TaskBundle, task?: SupervisedTask): Promise<void> {
-    //#gap 06.6 cleanUpAfter
+    //#region cleanUpAfter
     const { namespace, id } = bundle;
     const exit = await cleanUpByShim(bundle, caller).catch((error: Error) => {
       log('error', `${bundle.shim} delete ${namespace}/${id}: ${error.message}`);
@@ -105,7 +105,7 @@ export function createSupervisor(
     }
     events.tell(namespace, '/tasks/delete', 'TaskDelete', { containerId: id, ...exit, ...told });
     removeBundleQuietly(bundle);
-    //#end
+    //#endregion
   }
 
   function removeBundleQuietly(bundle: TaskBundle): void {
@@ -158,14 +158,14 @@ export function createSupervisor(
 
   /** Finds one shim again. A container that ended while nobody listened is told of now. */
   async function recover(bundle: TaskBundle): Promise<void> {
-    //#gap 06.7 recover
+    //#gap 06.5 recover
     const { namespace, id } = bundle;
-    const address = shimAddress(bundle);
+    const address = await findShimAddress(bundle);
     const task = address && (await connectTask(bundle, address).catch(() => undefined));
     if (!task) return cleanUpAfter(bundle);
     void task.disconnected.then(followShimLog(bundle, log));
     const state = await taskState(task).catch((error: Error) => error);
-    if (!state) {
+    if (isGrpcError(state, 'NotFound')) {
       // It never got its container, or has deleted it already.
       await shutDown(task);
       await cleanUpByShim(bundle, caller).catch((error: Error) => log('warn', error.message));
