@@ -12,7 +12,7 @@ import {
 import { detectCgroups } from '../03-cgroups/index.ts';
 import type { MountContext } from './mounts.ts';
 import { attach, fdPath, mkdirAllInRoot, openInRoot, using } from './safe-path.ts';
-import { setAttributes } from './mounts.ts';
+import { setAttributes } from './mount-attributes.ts';
 
 /** One hierarchy of cgroups: where the host has it mounted, and where this process is in it. */
 export interface CgroupPlace {

@@ -35,8 +35,8 @@ export function startReaper(): Reaper {
   const early = new Map<number, Exit>();
   let beingMade = 0;
 
-  //#gap 06.3 reap
   const reap = (): void => {
+    //#gap 06.3 reap
     for (const pid of children()) {
       if (nodes.has(pid)) continue;
       const status = waitIfEnded(pid);
@@ -47,8 +47,8 @@ export function startReaper(): Reaper {
       if (tell) tell(exit);
       else if (beingMade > 0) early.set(pid, exit);
     }
+    //#end
   };
-  //#end
 
   // The handler alone does not keep the event loop alive, and SIGCHLDs that come together arrive as one: so look at all children.
   process.on('SIGCHLD', reap);

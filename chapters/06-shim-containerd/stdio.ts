@@ -66,8 +66,8 @@ function plainStdio(stdin: StdioPlace, outputs: StdioPlace[], journals: Journals
   const input = stdin.kind === 'none' ? undefined : openInput(stdin.path, held);
   if (input) forChild.push(input.read);
 
-  //#gap 06.4 output
   const output = (place: StdioPlace, stream: JournalStream): number | 'ignore' => {
+    //#gap 06.4 output
     if (place.kind === 'none') return 'ignore';
     if (place.kind === 'file') return child(openSync(place.path, 'a', 0o640));
     if (place.kind === 'fifo') {
@@ -89,8 +89,8 @@ function plainStdio(stdin: StdioPlace, outputs: StdioPlace[], journals: Journals
       );
     });
     return child(write);
+    //#end
   };
-  //#end
 
   return {
     child: [input?.read ?? 'ignore', output(outputs[0]!, 1), output(outputs[1]!, 2)],

@@ -92,7 +92,7 @@ export function createSupervisor(
 
   /** A shim died: ends what it left, tells everyone, and removes the bundle. Never throws. */
   async function cleanUpAfter(bundle: TaskBundle, task?: SupervisedTask): Promise<void> {
-    //#gap 06.5 cleanUpAfter
+    //#region cleanUpAfter
     const { namespace, id } = bundle;
     const exit = await cleanUpByShim(bundle, caller).catch((error: Error) => {
       log('error', `${bundle.shim} delete ${namespace}/${id}: ${error.message}`);
@@ -105,7 +105,7 @@ export function createSupervisor(
     }
     events.tell(namespace, '/tasks/delete', 'TaskDelete', { containerId: id, ...exit, ...told });
     removeBundleQuietly(bundle);
-    //#end
+    //#endregion
   }
 
   function removeBundleQuietly(bundle: TaskBundle): void {
@@ -158,7 +158,7 @@ export function createSupervisor(
 
   /** Finds one shim again. A container that ended while nobody listened is told of now. */
   async function recover(bundle: TaskBundle): Promise<void> {
-    //#gap 06.6 recover
+    //#gap 06.5 recover
     const { namespace, id } = bundle;
     const address = await findShimAddress(bundle);
     const task = address && (await connectTask(bundle, address).catch(() => undefined));

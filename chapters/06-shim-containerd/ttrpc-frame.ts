@@ -14,7 +14,7 @@ const HEADER_BYTES = 10;
 /** The longest payload allowed. */
 export const MAX_PAYLOAD = 4 << 20;
 
-//#gap 06.1 encodeFrame
+//#region encodeFrame
 /**
  * A frame as it goes over the wire: ten bytes of header, then the payload.
  * Source: containerd/ttrpc PROTOCOL.md.
@@ -31,6 +31,7 @@ export function encodeFrame({ stream, type, flags, payload }: Frame): Buffer {
   frame.set(payload, HEADER_BYTES);
   return frame;
 }
+//#endregion
 
 /**
  * Cuts a stream of bytes into frames. A socket hands over what has arrived, which may be half a header or three frames: give
@@ -38,6 +39,7 @@ export function encodeFrame({ stream, type, flags, payload }: Frame): Buffer {
  * @throws RangeError when a header announces more than 4 MiB
  */
 export function frameDecoder(): (chunk: Uint8Array) => Frame[] {
+  //#gap 06.1 frameDecoder
   let rest: Buffer = Buffer.alloc(0);
   return (chunk) => {
     rest = rest.length === 0 ? Buffer.from(chunk) : Buffer.concat([rest, chunk]);
@@ -57,5 +59,5 @@ export function frameDecoder(): (chunk: Uint8Array) => Frame[] {
     }
     return frames;
   };
+  //#end
 }
-//#end

@@ -1,7 +1,8 @@
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { openCgroup } from '../../03-cgroups/index.ts';
 import { eventually, workbench, type Said, type Workbench } from './workbench.ts';
 
 let bench: Workbench;
@@ -23,6 +24,8 @@ beforeAll(async () => {
 });
 afterAll(() => {
   containerd.kill();
+  rmSync(`/run/containerd/runc/${namespace}`, { recursive: true, force: true });
+  openCgroup(`/${namespace}`).remove(); // the folder of containerd's namespace, which runc leaves too
   bench.remove();
 });
 
