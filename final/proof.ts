@@ -7,7 +7,6 @@ import { act, isAlive, readMountinfo, readStatus } from '../chapters/01-processe
 import { openCgroup } from '../chapters/03-cgroups/index.ts';
 import { findBusybox, makeBaseImage } from '../chapters/04-overlayfs/index.ts';
 import { BIN } from './build.ts';
-import { cpuLimit } from './cpu-limit.ts';
 import { isRunning, processes, supervisorPid, type Engine } from './engine.ts';
 
 /** What runs in the container: changes a file of the image, says so, and ends with the status that it is told. */
@@ -138,19 +137,16 @@ export async function prove(engine: Engine, signal: AbortSignal): Promise<boolea
         run: (s) => {
           const cgroup = openCgroup(`/mydocker/${container.Id}`);
           const { memory, cpu, pids } = cgroup.stats();
-          if (!memory || !cpu || !pids)
-            throw new Error('this machine lacks the memory, cpu or pids controller');
-          const { quota, period } = cpuLimit(cgroup);
           s.evidence(`cgroup ${cgroup.path}, in the trees of ${cgroup.layout}`, cgroup.paths());
           s.evidence('limits', {
             memory: `${memory.limit} bytes (asked: ${LIMITS.memory})`,
-            cpu: `${quota} µs of every ${period} µs (asked: ${LIMITS.cpus} processors)`,
+            cpu: `${cpu.quota} µs of every ${cpu.period} µs (asked: ${LIMITS.cpus} processors)`,
             pids: `${pids.limit} (asked: ${LIMITS.pids})`,
           });
           s.evidence('use', { memory: `${memory.usage} bytes`, cpu: `${cpu.usage} ns`, pids: pids.current });
           s.claim('the container is in it', cgroup.pids().includes(pid));
           s.claim('its memory limit is the one that was asked for', memory.limit === LIMITS.memory);
-          s.claim('so is its share of the processors', quota === LIMITS.cpus * period);
+          s.claim('so is its share of the processors', cpu.quota === LIMITS.cpus * cpu.period);
           s.claim('so is the number of its processes', pids.limit === LIMITS.pids);
           s.claim(
             'it uses some memory, less than its limit',

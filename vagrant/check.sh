@@ -51,7 +51,7 @@ make_root() {
   mirror=${MIRROR:-$(apt-get indextargets --format '$(ORIGIN) $(REPO_URI)' | sed -n 's/^Debian //p' | grep -v security | head -1)}
   while IFS= read -r line; do options+=(--aptopt="$line"); done < <(apt-config dump | grep -E '^Acquire::https?::Proxy' || true)
   say "a fresh Debian ($suite) in $root"
-  mmdebstrap --quiet --variant=apt --include=mount --mode=root "${options[@]}" "$suite" "$root" "${mirror:-http://deb.debian.org/debian}"
+  mmdebstrap --quiet --variant=apt --include=mount --mode=root "${options[@]}" "$suite" "$root" ${mirror:+"$mirror"}
   cp -L /etc/resolv.conf /etc/hosts "$root/etc/"
   if [ -f /etc/ssl/certs/ca-certificates.crt ]; then
     cp -L /etc/ssl/certs/ca-certificates.crt "$root/etc/machine-authorities.crt"

@@ -53,7 +53,9 @@ function verdictOf(error: unknown, tree: string): Verdict {
   }
   const message = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
   const stack = error instanceof Error ? (error.stack ?? '') : '';
-  const line = stack.split('\n').find((text) => text.includes(tree) && !text.includes('exercises.ts'));
+  const line = stack
+    .split('\n')
+    .find((text) => text.includes(tree) && !/\/exercise(s|-[\w-]+)\.ts/.test(text));
   const place = /((?:\/|file:)[^\s()]+\.ts:\d+)/
     .exec(line ?? '')?.[1]
     ?.replace('file://', '')

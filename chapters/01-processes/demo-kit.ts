@@ -1,5 +1,6 @@
 import { createInterface } from 'node:readline/promises';
 import { relative } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
 import { constants } from 'node:os';
 import chalk from 'chalk';
 import { singleThreaded } from './fork.ts';
@@ -58,11 +59,13 @@ export async function demo(title: string, body: (demo: Demo) => Promise<void>): 
   );
 }
 
-/** Aborted, with the signal's name as its reason, when someone wants this program to end: Ctrl-C, kill, a closed terminal. */
+/** Aborted, with the signal's name as its reason, when someone wants this program to end: Ctrl-C, kill, a closed terminal or pipe. */
 export function interruptSignal(): AbortSignal {
   const controller = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
     process.on(signal, () => controller.abort(signal));
+  // Whoever read our output has gone, as `| head` does: there is nobody left to show anything to.
+  process.stdout.on('error', () => controller.abort('SIGPIPE'));
   return controller.signal;
 }
 
@@ -138,6 +141,7 @@ export async function act(
             show.claim(claim, held);
           },
         });
+        await setImmediate(); // a step that only makes system calls leaves no other moment in which Ctrl-C is heard
       } finally {
         if (!signal?.aborted && !(await cleanUp(record))) failed = true;
       }

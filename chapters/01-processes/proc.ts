@@ -140,7 +140,11 @@ export function namespacesOf(pid: Pid): Record<string, string> | undefined {
   return ifAlive(() => {
     const folder = `/proc/${pid}/ns`;
     const links: Record<string, string> = {};
-    for (const name of readdirSync(folder)) links[name] = readlinkSync(`${folder}/${name}`);
+    for (const name of readdirSync(folder)) {
+      // `pid_for_children` leads nowhere between unshare(CLONE_NEWPID) and the first fork.
+      const link = ifAlive(() => readlinkSync(`${folder}/${name}`));
+      if (link !== undefined) links[name] = link;
+    }
     return links;
   });
 }

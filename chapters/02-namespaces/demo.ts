@@ -2,7 +2,6 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
-import { setImmediate } from 'node:timers/promises';
 import { demo, execve, fork, getpid, waitpid, type Step } from '../01-processes/index.ts';
 import { ask, makeRoot, output, parked, type Parked } from './demo-support.ts';
 import { escapeFromChroot } from './escape.ts';
@@ -46,49 +45,41 @@ const kinds = Object.keys(NAMESPACES) as NamespaceKind[];
 await demo('02 namespaces: what a process can see', async (d) => {
   await d.step('Without isolation', {
     why: 'A child sees what its parent sees: it is in the same namespaces.',
-    run: interruptible(together),
+    run: together,
   });
   await d.step('A host name of its own', {
     why: 'unshare(2) puts the caller into a new namespace of one kind. UTS is the smallest: two names.',
-    run: interruptible(names),
+    run: names,
   });
   await d.step('Process 1', {
     why: 'A pid namespace counts from 1 again, and its first process is its init. Outside the process has an ordinary number.',
-    run: interruptible(processOne),
+    run: processOne,
   });
   await d.step('All eight at once', {
     why: 'clone(2) takes the flags too: the child is in the new namespaces from its first instruction.',
-    run: interruptible(allEight),
+    run: allEight,
   });
   await d.step('A file system of its own', {
     why: 'A mount namespace is a list of mounts. pivot_root(2) changes its root; then the old one is taken away.',
-    run: interruptible(ownRoot),
+    run: ownRoot,
   });
   await d.step('Root inside, nobody outside', {
     why: 'A user namespace maps ids: 0 inside is an ordinary id outside, and its rights end at the border.',
-    run: interruptible(rootless),
+    run: rootless,
   });
   await d.step('A door that stays', {
     why: 'A namespace lives while a process is in it, a descriptor is open on it, or its file is bound elsewhere.',
-    run: interruptible(pinned),
+    run: pinned,
   });
   await d.step('Two networks and a bridge', {
     why: 'A new network namespace has nothing but a loopback that is down. A veth pair is a cable, a bridge a switch.',
-    run: interruptible(network),
+    run: network,
   });
   await d.step('Attack: out of chroot', {
     why: 'chroot(2) changes where / is. It takes nothing away, and root walks out.',
-    run: interruptible(attack),
+    run: attack,
   });
 });
-
-/** A step that does not wait for anything leaves Ctrl-C unheard: hear it before the clean-up, and before the next step. */
-function interruptible(run: (s: Step) => void): (s: Step) => Promise<void> {
-  return async (s) => {
-    run(s);
-    await setImmediate();
-  };
-}
 
 function together(s: Step): void {
   const [host, child] = [namespaceIds('self'), ask(() => namespaceIds('self'))];

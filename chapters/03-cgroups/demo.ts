@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { setTimeout } from 'node:timers/promises';
-import { demo, kill, readCgroups, waitAsync, type Step } from '../01-processes/index.ts';
+import { demo, kill, readCgroups, readStatus, waitAsync, type Step } from '../01-processes/index.ts';
 import { ending, eventually, runIn, startIn } from './demo-support.ts';
 import {
   CONTROLLERS,
@@ -179,7 +179,8 @@ async function freezer(s: Step): Promise<void> {
   const cgroup = group(s, 'frozen');
   const pid = await startIn(cgroup, 'trap "exit 3" TERM; while :; do :; done');
   const ran = (): number => Number(readFileSync(`/proc/${pid}/schedstat`, 'utf8').split(' ')[0]);
-  await eventually(() => ran() > 10e6);
+  // Bit 14 is SIGTERM: from then on the shell catches it.
+  await eventually(() => ((readStatus(pid)?.signals.caught ?? 0n) >> 14n) % 2n === 1n);
   cgroup.freeze();
   s.call(
     host.hierarchies.some((h) => h.controllers.includes('freezer'))

@@ -28,8 +28,8 @@ export function killAll(
     ignoring(() => freeze?.(false));
     return pids().length === 0;
   }, 10_000);
-  //#end
   if (!gone) throw new Error(`${path} still has processes, though they were killed: ${pids().join(', ')}`);
+  //#end
 }
 
 function ignoring(action: () => void, ...codes: string[]): void {

@@ -86,6 +86,7 @@ export function applyWrites(
   writes: readonly Write[],
   folderOf: (controller: Controller | undefined) => string | undefined,
 ): void {
+  //#gap 03.3 applyWrites
   const ready = writes.map(({ controller, file, value, asked }) => {
     const folder = folderOf(controller);
     if (folder === undefined)
@@ -104,6 +105,7 @@ export function applyWrites(
       throw new Error(`${asked} was refused${explain(error, path)}`, { cause: error });
     }
   }
+  //#end
 }
 
 /** What the kernel's bare number means here. */

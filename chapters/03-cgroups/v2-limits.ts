@@ -84,7 +84,7 @@ const THROTTLE = {
  * @throws RangeError for a limit on both without one on memory: there is nothing to subtract
  */
 export function swapOnly({ limit = 0, swap = 0 }: MemoryResources): number | string | undefined {
-  //#gap 03.3 swapOnly
+  //#region swapOnly
   if (swap === 0) return limit === -1 ? -1 : undefined;
   if (swap === -1 || limit === -1) return swap;
   if (limit === 0)
@@ -92,5 +92,5 @@ export function swapOnly({ limit = 0, swap = 0 }: MemoryResources): number | str
       `invalid memory.swap ${swap}: it is memory and swap together, so give memory.limit too`,
     );
   return String(swap - limit); // text, because here 0 means "none" and not "nothing given"
-  //#end
+  //#endregion
 }

@@ -59,10 +59,15 @@ function readJson(path: string): unknown {
     throw new ConfigError(`no such file: ${path}`, { cause: error });
   }
   try {
-    return JSON.parse(text, (key, value: unknown) => (value === null && key !== '' ? undefined : value));
+    return JSON.parse(text, withoutNull);
   } catch (error) {
     throw new ConfigError(`${path} is not JSON: ${(error as Error).message}`, { cause: error });
   }
+}
+
+/** In a list null stays, and is refused there: taken out it would leave a hole. */
+function withoutNull(this: unknown, key: string, value: unknown): unknown {
+  return value === null && key !== '' && !Array.isArray(this) ? undefined : value;
 }
 
 /** What each property alone allows, and two together do not. */

@@ -9,9 +9,10 @@ import {
   openTree,
   type ParsedMountOptions,
 } from '../02-namespaces/index.ts';
+import { detectCgroups } from '../03-cgroups/index.ts';
 import type { MountContext } from './mounts.ts';
 import { attach, fdPath, mkdirAllInRoot, openInRoot, using } from './safe-path.ts';
-import { setAttributes } from './mounts.ts';
+import { setAttributes } from './mount-attributes.ts';
 
 /** One hierarchy of cgroups: where the host has it mounted, and where this process is in it. */
 export interface CgroupPlace {
@@ -27,23 +28,29 @@ export interface CgroupPlace {
 /** Where this process is. To be asked before a cgroup namespace is made: inside, every path is `/`. */
 export function cgroupPlaces(): CgroupPlace[] {
   const memberships = readCgroups('self') ?? [];
-  const places = new Map<string, CgroupPlace>();
-  for (const { type, root, mountPoint, superOptions, device } of readMountinfo() ?? []) {
-    if ((type !== 'cgroup' && type !== 'cgroup2') || places.has(device)) continue;
-    const found = memberships.find(({ hierarchy, controllers }) =>
-      type === 'cgroup2'
-        ? hierarchy === 0
-        : hierarchy !== 0 && controllers.every((name) => superOptions.includes(name)),
-    );
-    if (!found) continue;
-    places.set(device, {
-      version: type === 'cgroup2' ? 2 : 1,
+  const { hierarchies, unified } = detectCgroups();
+  const trees = [
+    ...hierarchies.map(({ mountPoint, controllers, name }) => ({
+      version: 1 as const,
       mountPoint,
-      controllers: found.controllers,
-      directory: join(mountPoint, posix.relative(root, found.path)),
-    });
-  }
-  return [...places.values()];
+      controllers: name === undefined ? [...controllers] : [...controllers, `name=${name}`],
+    })),
+    ...(unified === undefined ? [] : [{ version: 2 as const, mountPoint: unified, controllers: [] }]),
+  ];
+  return trees.flatMap((tree) => {
+    const found = memberships.find(({ hierarchy, controllers }) =>
+      tree.version === 2
+        ? hierarchy === 0
+        : hierarchy !== 0 && tree.controllers.every((name: string) => controllers.includes(name)),
+    );
+    return found ? [{ ...tree, directory: directoryOf(tree.mountPoint, found.path) }] : [];
+  });
+}
+
+/** A cgroup's directory; where only a part of the tree is mounted, below that part. */
+function directoryOf(mountPoint: string, path: string): string {
+  const root = readMountinfo()?.findLast((mount) => mount.mountPoint === mountPoint)?.root ?? '/';
+  return join(mountPoint, posix.relative(root, path));
 }
 
 /**
@@ -56,7 +63,7 @@ export function mountCgroups(
   options: ParsedMountOptions,
   { rootFd, cgroups, cgroupNamespace }: MountContext,
 ): void {
-  const unified = cgroups.find(({ version, mountPoint }) => version === 2 && mountPoint === '/sys/fs/cgroup');
+  const unified = cgroups.length === 1 && cgroups[0]!.version === 2 ? cgroups[0] : undefined;
   const mountPlace = (place: CgroupPlace, target: number): void => {
     if (cgroupNamespace)
       mountCall({

@@ -64,6 +64,10 @@ async function runVerb(name: string, argv: readonly string[], context: Context):
     throw new UsageError(
       `myrunc: "${name}" requires ${least === most ? 'exactly' : 'at least'} ${least} argument(s): myrunc ${name} ${verb.usage}`,
     );
+  if (process.geteuid!() !== 0 && !verb.anyone)
+    throw new Error(
+      `myrunc ${name} makes and changes kernel objects: run it as root (sudo myrunc ${name} …)`,
+    );
   const run = await verb.load();
   return (await run(context, options as OptionValues<OptionTable>, rest)) ?? 0;
 }

@@ -9,6 +9,7 @@ import {
   openCgroup,
   type LinuxResources,
 } from '../03-cgroups/index.ts';
+import { checkAppArmor } from './apparmor.ts';
 import { loadBundle } from './bundle.ts';
 import { connectConsoleSocket } from './console.ts';
 import { containerOf, destroy, startTimeOf, writePidFile } from './container.ts';
@@ -83,6 +84,7 @@ export function createContainer(context: Context, options: CreateOptions): Conta
     spec,
   };
   let fifo = -1;
+  const proc = openSync('/proc', O_PATH);
   try {
     refuseUsedCgroup(cgroupPath);
     // From here on `delete --force` finds everything, should this process be killed.
@@ -101,6 +103,7 @@ export function createContainer(context: Context, options: CreateOptions): Conta
               filter,
               consoleSocket,
               fifo,
+              proc,
               noPivot: options.noPivot ?? false,
               noNewKeyring: options.noNewKeyring ?? false,
               preserveFds: options.preserveFds ?? 0,
@@ -134,6 +137,7 @@ export function createContainer(context: Context, options: CreateOptions): Conta
     removeState(context.root, id);
     throw error;
   } finally {
+    closeSync(proc);
     if (fifo !== -1) closeSync(fifo);
     if (typeof options.consoleSocket === 'string' && consoleSocket !== undefined) closeSync(consoleSocket);
   }
@@ -143,6 +147,7 @@ export function createContainer(context: Context, options: CreateOptions): Conta
 /** What can be refused before anything is made. */
 function checkBeforehand(spec: OciSpec, resources: LinuxResources, options: CreateOptions): void {
   checkResources(resources);
+  checkAppArmor(spec.process!.apparmorProfile);
   for (const { type } of spec.process!.rlimits ?? []) rlimitNumber(type);
   if (spec.process!.terminal && options.consoleSocket === undefined)
     throw new Error('cannot allocate tty if myrunc will detach without setting console socket');

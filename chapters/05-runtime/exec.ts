@@ -1,6 +1,7 @@
-import { openSync } from 'node:fs';
+import { closeSync, openSync } from 'node:fs';
 import { namespacesOf, setsid } from '../01-processes/index.ts';
 import { namespacePath, type NamespaceKind } from '../02-namespaces/index.ts';
+import { checkAppArmor } from './apparmor.ts';
 import { openConsole, sendTerminal } from './console.ts';
 import { openContainer, writePidFile, type Container } from './container.ts';
 import type { Context } from './context.ts';
@@ -34,6 +35,7 @@ export function execInContainer(context: Context, id: string, options: ExecOptio
   if (status === 'stopped') throw new Error('cannot exec in a stopped container');
   if (status === 'paused' && !options.ignorePaused)
     throw new Error('cannot exec in a paused container (use --ignore-paused to override)');
+  checkAppArmor(spec.apparmorProfile);
   for (const { type } of spec.rlimits ?? []) rlimitNumber(type);
   const identity = readIdentity(spec);
   const plan = joinPlan(container);
@@ -45,27 +47,35 @@ export function execInContainer(context: Context, id: string, options: ExecOptio
     filter: seccomp && compileSeccomp(seccomp),
     consoleSocket: options.consoleSocket,
     preserveFds: options.preserveFds ?? 0,
+    proc: openSync('/proc', O_PATH),
   };
-  return launch(
-    plan,
-    (channel) => {
-      channel.awaitGo();
-      setsid();
-      const { executable, argv, env } = prepareProcess(setup, spec.terminal ? terminal(setup) : undefined);
-      channel.send({ type: 'ready' });
-      channel.awaitGo();
-      // The channel closes as the program begins; until then an error still reaches the runtime.
-      becomeProgram(executable, argv, env, seccomp, () => loadLate(setup));
-    },
-    {
-      born: (pid) => {
-        container.cgroup.add(pid);
-        writeOomScoreAdj(pid, spec.oomScoreAdj);
-        if (options.pidFile !== undefined) writePidFile(options.pidFile, pid);
+  let born = 0;
+  try {
+    return launch(
+      plan,
+      (channel) => {
+        channel.awaitGo();
+        setsid();
+        const { executable, argv, env } = prepareProcess(setup, spec.terminal ? terminal(setup) : undefined);
+        channel.send({ type: 'ready' });
+        channel.awaitGo();
+        // The channel closes as the program begins; until then an error still reaches the runtime.
+        becomeProgram(executable, argv, env, seccomp, () => loadLate(setup));
       },
-      ready: () => undefined,
-    },
-  );
+      {
+        born: (pid) => {
+          container.cgroup.add(pid);
+          writeOomScoreAdj(pid, spec.oomScoreAdj);
+          born = pid;
+        },
+        ready: () => {
+          if (options.pidFile !== undefined) writePidFile(options.pidFile, born);
+        },
+      },
+    );
+  } finally {
+    closeSync(setup.proc);
+  }
 }
 
 /** All namespaces of the first process that are not this runtime's own anyway. */

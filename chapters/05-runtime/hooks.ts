@@ -16,6 +16,7 @@ import {
 import type { HookKind, OciHook } from './spec.ts';
 import type { OciState } from './state.ts';
 import { c_memfd_create } from './syscalls.ts';
+import { becomeProgram } from './trampoline.ts';
 
 /**
  * Runs hooks one after the other, each with the container's state on its standard input, and waits for each. Works in the runtime and, for
@@ -25,7 +26,7 @@ import { c_memfd_create } from './syscalls.ts';
  */
 export function runHooks(kind: HookKind, hooks: readonly OciHook[] | undefined, state: OciState): void {
   (hooks ?? []).forEach((hook, i) => {
-    const { status, output } = runHook(hook, JSON.stringify(state));
+    const { status, output } = runHook(hook, JSON.stringify(state), kind === 'startContainer');
     if (status === 'timeout')
       throw new Error(
         `error running ${kind} hook #${i}: ${hook.path} did not end in ${hook.timeout} seconds`,
@@ -36,7 +37,11 @@ export function runHooks(kind: HookKind, hooks: readonly OciHook[] | undefined, 
   });
 }
 
-function runHook(hook: OciHook, state: string): { status: WaitStatus | 'timeout'; output: string } {
+function runHook(
+  hook: OciHook,
+  state: string,
+  ofImage: boolean,
+): { status: WaitStatus | 'timeout'; output: string } {
   const input = pipe();
   // A file in memory, not a pipe: a hook may leave a daemon behind that keeps it open.
   const output = checked('memfd_create', c_memfd_create('hook', MFD_CLOEXEC));
@@ -46,7 +51,10 @@ function runHook(hook: OciHook, state: string): { status: WaitStatus | 'timeout'
       dup2(output, 1);
       dup2(output, 2);
       closeSync(input.write);
-      execve(hook.path, hook.args?.length ? hook.args : [hook.path], hook.env ?? []);
+      const argv = hook.args?.length ? hook.args : [hook.path];
+      // The image's own file may be a trap for the program that runs now; the host's is not.
+      if (ofImage) becomeProgram(hook.path, argv, hook.env ?? [], undefined, () => undefined);
+      execve(hook.path, argv, hook.env ?? []);
     });
     closeSync(input.read);
     writeUnlessClosed(input.write, state);

@@ -1,6 +1,7 @@
-import { closeSync, openSync, writeSync } from 'node:fs';
+import { closeSync, writeSync } from 'node:fs';
 import { checked, isErrno, setNoNewPrivs, setsid } from '../01-processes/index.ts';
 import { CLONE, sethostname, setdomainname, unshare } from '../02-namespaces/index.ts';
+import { confineOnExec } from './apparmor.ts';
 import { cgroupPlaces, type CgroupPlace } from './cgroup-mounts.ts';
 import type { Channel } from './channel.ts';
 import { attachConsole, bindConsole, openConsole, sendTerminal, type Console } from './console.ts';
@@ -19,7 +20,7 @@ import {
   prepareRoot,
   setRootPropagation,
 } from './rootfs.ts';
-import { mkdirAllInRoot, O_PATH } from './safe-path.ts';
+import { mkdirAllInRoot } from './safe-path.ts';
 import type { SeccompFilter } from './seccomp.ts';
 import type { NamespaceType, OciProcess, OciSpec } from './spec.ts';
 import { ociState, type ContainerState } from './state.ts';
@@ -36,6 +37,8 @@ export interface ProcessSetup {
   consoleSocket: number | undefined;
   /** Descriptors from 3 on that the program is to have. */
   preserveFds: number;
+  /** Descriptor of the host's /proc: of use after the root has changed, when no path leads there. */
+  proc: number;
 }
 
 /** What the container's first process has been given. */
@@ -51,14 +54,13 @@ export interface InitSetup extends ProcessSetup {
 interface Init extends InitSetup {
   spec: OciSpec;
   channel: Channel;
-  /** Descriptor of the host's /proc: of use after the root has changed, when no path leads there. */
-  proc: number;
   cgroups: CgroupPlace[];
   root: number;
   makeReadOnlyAtEnd: (() => void)[];
   console: Console | undefined;
 }
 
+//#region steps
 /**
  * The life of a container's first process until it is the container's program, step by step. It is in all namespaces already, but for a new
  * cgroup namespace. Order is security: what is mounted comes before what is hidden, rights go last.
@@ -88,6 +90,7 @@ const STEPS: readonly (readonly [name: string, step: (init: Init) => void])[] = 
   ['read-only root', (c) => c.spec.root?.readonly && makeRootReadOnly()],
   ['hostname', hostname],
 ];
+//#endregion
 
 /**
  * Makes this process the first of a container: goes through STEPS, gives up its rights, says `ready`, waits until `start` opens the fifo, and
@@ -99,7 +102,6 @@ export function runInit(setup: InitSetup, channel: Channel): never {
     ...setup,
     spec: setup.state.spec,
     channel,
-    proc: openSync('/proc', O_PATH),
     cgroups: [],
     root: -1,
     makeReadOnlyAtEnd: [],
@@ -175,7 +177,7 @@ function hostname({ spec }: Init): void {
  * @throws Error; `exec: "NAME": …` for a program that cannot be had
  */
 export function prepareProcess(
-  { process: spec, identity, filter, preserveFds }: ProcessSetup,
+  { process: spec, identity, filter, preserveFds, proc }: ProcessSetup,
   slave: number | undefined,
 ): { executable: string; argv: string[]; env: string[] } {
   if (slave !== undefined) attachConsole(slave);
@@ -183,6 +185,7 @@ export function prepareProcess(
   checked('close_range', c_close_range(3 + preserveFds, 2 ** 32 - 1, CLOSE_RANGE_CLOEXEC));
   setRlimits(spec.rlimits);
   ownStdio(identity.user.uid);
+  confineOnExec(proc, spec.apparmorProfile);
   if (spec.noNewPrivileges) setNoNewPrivs();
   // Without no_new_privs only CAP_SYS_ADMIN may set a filter, and it is about to go.
   else filter?.load();
@@ -231,12 +234,14 @@ function environment(env: readonly string[], uid: number, preserveFds: number): 
 
 /** Blocks in open(2) until `start` opens the other end of the fifo, and says that it goes on. */
 function waitForStart({ proc, fifo }: Init): void {
+  //#gap 05.5 waitForStart
   const how = Buffer.alloc(24);
   how.writeBigUInt64LE(BigInt(O_WRONLY | O_CLOEXEC));
   // By the host's /proc: the container may have none, or one of its own making.
   const fd = checked('openat2', c_openat2(proc, `self/fd/${fifo}`, how), 'exec.fifo');
   writeSync(fd, '0');
   closeSync(fd);
+  //#end
 }
 
 const O_WRONLY = 1;

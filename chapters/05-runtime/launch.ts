@@ -139,7 +139,7 @@ function enterNamespaces(
 ): void {
   // From here on nobody else may look into this process: it is still the runtime, with the host's files open.
   prctl(PR.SET_DUMPABLE, 0);
-  //#gap 05.5 enterNamespaces
+  //#gap 05.1 enterNamespaces
   for (const [kind, fd] of namespaces) {
     if (kind === 'mnt') unshare(CLONE.FS); // setns refuses while root and working directory are shared between threads
     setns(fd, NAMESPACES[kind].flag);

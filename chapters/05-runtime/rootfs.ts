@@ -49,7 +49,7 @@ function mountOf(path: string): { mountPoint: string; propagation: string[] } | 
  * @throws SyscallError EINVAL where the host's root is the first RAM disk: --no-pivot is for that
  */
 export function enterRoot(rootFd: number): void {
-  //#gap 05.2 enterRoot
+  //#region enterRoot
   const oldRoot = openSync('/', constants.O_RDONLY | constants.O_DIRECTORY);
   try {
     fchdir(rootFd);
@@ -63,7 +63,7 @@ export function enterRoot(rootFd: number): void {
   } finally {
     closeSync(oldRoot);
   }
-  //#end
+  //#endregion
 }
 
 /**

@@ -33,7 +33,7 @@ export function openInRoot(
   path: string,
   { flags = O_PATH, noSymlinks = false }: OpenOptions = {},
 ): number {
-  //#gap 05.1 openInRoot
+  //#gap 05.2 openInRoot
   const how = Buffer.alloc(24); // struct open_how: flags, mode, resolve
   how.writeBigUInt64LE(BigInt(flags | O_CLOEXEC));
   const resolve = RESOLVE.IN_ROOT | RESOLVE.NO_MAGICLINKS | (noSymlinks ? RESOLVE.NO_SYMLINKS : 0);

@@ -110,6 +110,7 @@ export function trampoline(arch: string, message: string): Buffer | undefined {
   return Buffer.concat([headers, code, text]);
 }
 
+//#region code
 // A script `#!/proc/self/exe` brings the trampoline to itself, each time with one argument less: with one left it gives up.
 
 function codeX64(length: number): Buffer {
@@ -139,6 +140,7 @@ function codeX64(length: number): Buffer {
   code.writeUInt32LE(length, lea + 8);
   return code;
 }
+//#endregion
 
 function codeArm64(length: number): Buffer {
   const words = [

@@ -58,6 +58,27 @@ const PROCESS: Record<string, Check> = {
   'execCPUAffinity?': refused,
 };
 
+/** Shapes only: the numbers are chapter 03's to judge. */
+const RESOURCES: Record<string, Check> = {
+  'devices?': array(
+    object({
+      allow: boolean,
+      'type?': string,
+      'major?': number,
+      'minor?': number,
+      'access?': string,
+    }),
+  ),
+  'memory?': object({}),
+  'cpu?': object({ 'cpus?': string, 'mems?': string }),
+  'pids?': object({}),
+  'blockIO?': object({}),
+  'hugepageLimits?': array(object({ pageSize: string, limit: number })),
+  'network?': object({}),
+  'rdma?': record(object({})),
+  'unified?': record(string),
+};
+
 const SECCOMP: Record<string, Check> = {
   defaultAction: string,
   'defaultErrnoRet?': int(),
@@ -109,7 +130,7 @@ const SPEC: Record<string, Check> = {
       }),
     ),
     'cgroupsPath?': string,
-    'resources?': object({}),
+    'resources?': object(RESOURCES),
     'rootfsPropagation?': oneOf(
       '',
       ...['private', 'shared', 'slave', 'unbindable'].flatMap((p) => [p, `r${p}`]),

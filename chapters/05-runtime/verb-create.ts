@@ -18,6 +18,6 @@ export function createOptions(
     consoleSocket: options['console-socket'],
     noPivot: options['no-pivot'] ?? false,
     noNewKeyring: options['no-new-keyring'] ?? false,
-    preserveFds: (options['preserve-fds'] ?? 0) + Number(process.env['LISTEN_FDS'] ?? 0),
+    preserveFds: (options['preserve-fds'] ?? 0) + (Number(process.env['LISTEN_FDS']) || 0),
   };
 }

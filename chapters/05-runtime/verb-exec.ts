@@ -25,7 +25,7 @@ export const run: Run = async (context, options, [id, ...command]) => {
       process: process_,
       pidFile: options['pid-file'],
       consoleSocket: socket,
-      preserveFds: (options['preserve-fds'] ?? 0) + Number(process.env['LISTEN_FDS'] ?? 0),
+      preserveFds: (options['preserve-fds'] ?? 0) + (Number(process.env['LISTEN_FDS']) || 0),
       ignorePaused: options['ignore-paused'] ?? false,
     });
     const connection = own?.connect();

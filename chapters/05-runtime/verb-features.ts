@@ -23,7 +23,7 @@ export const run: Run = () => {
         operators: Object.keys(OPERATORS).sort(),
         archs: Object.keys(ARCHITECTURES).sort(),
       },
-      apparmor: { enabled: false },
+      apparmor: { enabled: true },
       selinux: { enabled: false },
       mountExtensions: { idmap: { enabled: false } },
     },

@@ -19,6 +19,8 @@ export interface Verb {
   options: OptionTable;
   /** How many words beside the options: at least, at most. */
   words: readonly [number, number];
+  /** For everyone, not for root alone. */
+  anyone?: true;
   /** Whether options may follow words. Default: yes. */
   mixed?: boolean;
   /** Loaded when it is called, and with it what it needs: `myrunc --version` needs nothing. */
@@ -185,6 +187,7 @@ export const VERBS: Readonly<Record<string, Verb>> = {
   spec: {
     usage: '[options]',
     help: 'write a config.json to begin with',
+    anyone: true,
     options: {
       bundle: start.bundle,
       rootless: { takes: 'nothing', help: 'for a user who is not root' },
@@ -195,6 +198,7 @@ export const VERBS: Readonly<Record<string, Verb>> = {
   features: {
     usage: '',
     help: 'print what this runtime can do, as JSON',
+    anyone: true,
     options: {},
     words: [0, 0],
     load: async () => (await import('./verb-features.ts')).run,

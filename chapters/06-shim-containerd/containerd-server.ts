@@ -52,11 +52,11 @@ export async function startContainerd(options: ContainerdOptions): Promise<() =>
 
     // 3. What there is: content, images, snapshots, records, by namespace.
     const namespaces = await openNamespaces(join(root, 'namespaces'));
-    const leases = leasesOf(namespaces);
 
     // 4. What happens, what runs, and what is no longer needed.
     const events = createEventBus();
-    const collect = garbageCollector(namespaces, events, log);
+    const garbage = garbageCollector(namespaces, events, log);
+    const leases = leasesOf(namespaces, garbage);
     const caller = { address, publishBinary: program, beside: programDirectory, debug };
     const supervisor = createSupervisor({ root, state }, caller, events, log);
 
@@ -73,10 +73,10 @@ export async function startContainerd(options: ContainerdOptions): Promise<() =>
       namespaces: namespacesService(namespaces, events),
       containers: containersService(namespaces, events, supervisor.has),
       tasks: tasksService(namespaces, supervisor),
-      images: imagesService(namespaces, events, collect),
+      images: imagesService(namespaces, events, garbage.collect),
       content: contentService(namespaces, leases, events),
       snapshots: snapshotsService(namespaces, leases, events),
-      leases: leasesService(namespaces, collect),
+      leases: leasesService(namespaces, garbage.collect),
       events: eventsService(events),
       diff: diffService(namespaces, leases),
       introspection: introspectionService(await serverId(root)),

@@ -11,10 +11,11 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isAlive, makeExecutable } from '../01-processes/index.ts';
+import { openCgroup } from '../03-cgroups/index.ts';
 import { findBusybox, unmountAll, type Mount } from '../04-overlayfs/index.ts';
 import { defaultSpec, type OciSpec } from '../05-runtime/index.ts';
 import { readJournal } from './journal.ts';
@@ -110,7 +111,7 @@ export async function openShimBench(prefix: string): Promise<ShimBench> {
         unmountAll(join(bundle.path, 'rootfs'));
       }
       daemon.close();
-      await sleep(0);
+      openCgroup(`/${basename(directory)}`).remove();
       rmSync(directory, { recursive: true, force: true });
     },
   };
@@ -130,12 +131,15 @@ function makeBundle({
   ...places
 }: BundleOptions & BundlePlaces): TestBundle {
   const { directory, image, shim, address } = places;
-  const id = `06s-${randomBytes(5).toString('hex')}`;
+  const id = `shim-${randomBytes(5).toString('hex')}`;
   const path = join(directory, 'state/io.containerd.runtime.v2.task', NAMESPACE, id);
   const layers = { upper: join(directory, id, 'upper'), work: join(directory, id, 'work') };
   for (const folder of [join(path, 'rootfs'), layers.upper, layers.work])
     mkdirSync(folder, { recursive: true });
-  writeFileSync(join(path, 'config.json'), JSON.stringify(specOf(id, args, terminal, hostPid)));
+  writeFileSync(
+    join(path, 'config.json'),
+    JSON.stringify(specOf(id, basename(directory), { args, terminal, hostPid })),
+  );
   const flags = ['-namespace', NAMESPACE, '-address', address, '-publish-binary', '/bin/false', '-id', id];
   const run = (more: string[]): ShimRun => {
     const env = { PATH: process.env['PATH'], TTRPC_ADDRESS: `${address}.ttrpc` };
@@ -173,11 +177,15 @@ function makeBundle({
   };
 }
 
-function specOf(id: string, args: string[], terminal: boolean, hostPid: boolean): OciSpec {
+function specOf(
+  id: string,
+  cgroup: string,
+  { args, terminal = false, hostPid = false }: BundleOptions,
+): OciSpec {
   const spec = defaultSpec();
   spec.process = { ...spec.process!, args, terminal };
   spec.root = { path: 'rootfs', readonly: false };
-  spec.linux = { ...spec.linux, cgroupsPath: `/06s-bench/${id}` };
+  spec.linux = { ...spec.linux, cgroupsPath: join('/', cgroup, id) };
   if (hostPid) spec.linux.namespaces = spec.linux.namespaces!.filter(({ type }) => type !== 'pid');
   return spec;
 }
@@ -253,10 +261,13 @@ export function makeFifo(path: string): string {
   return path;
 }
 
-/** Reads a fifo to its end, as a client does that started before the container. */
-export function readFifo(path: string): Promise<string> {
+/** Reads a fifo to its end, as a client does. */
+export function readFifo(path: string): { text: string; ended: Promise<string> } {
   const cat = spawn('cat', [path], { stdio: ['ignore', 'pipe', 'ignore'] });
-  let text = '';
-  cat.stdout.setEncoding('utf8').on('data', (chunk: string) => (text += chunk));
-  return new Promise((resolve) => cat.on('close', () => resolve(text)));
+  const reader = {
+    text: '',
+    ended: new Promise<string>((resolve) => cat.on('close', () => resolve(reader.text))),
+  };
+  cat.stdout.setEncoding('utf8').on('data', (chunk: string) => (reader.text += chunk));
+  return reader;
 }

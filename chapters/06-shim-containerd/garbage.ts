@@ -1,4 +1,10 @@
-import type { ContentInfo, Labels, SnapshotInfo } from '../04-overlayfs/index.ts';
+import {
+  isStoreError,
+  serializer,
+  type ContentInfo,
+  type Labels,
+  type SnapshotInfo,
+} from '../04-overlayfs/index.ts';
 import { messageOf } from './container-record.ts';
 import type { EventBus } from './event-bus.ts';
 import type { Logger } from './logger.ts';
@@ -11,10 +17,16 @@ import type { Namespaces, Room } from './namespaces.ts';
  * Source: containerd, docs/garbage-collection.md.
  */
 export async function collectGarbage(namespace: string, room: Room, events: EventBus): Promise<void> {
+  // Leases first: a client lets go of its lease when something else names the thing, so that one of the two is seen.
   await expireLeases(room);
+  const held = (await room.leases.list()).flatMap(({ resources }) => resources);
   const content = new Map((await room.content.list()).map((info) => [info.digest as string, info]));
   const snapshots = new Map((await room.snapshotter.list()).map((info) => [info.name, info]));
-  const needed = await mark(room, content, snapshots);
+  const roots = [
+    ...held.map(({ type, id }) => (type === 'content' ? contentNode(id) : snapshotNode(id))),
+    ...(await rootsOf(room, content, snapshots)),
+  ];
+  const needed = mark(roots, content, snapshots);
 
   // Children before their parents, which cannot be removed before.
   const depth = (name: string): number => {
@@ -22,29 +34,37 @@ export async function collectGarbage(namespace: string, room: Room, events: Even
     return parent ? 1 + depth(parent) : 0;
   };
   const unneeded = [...snapshots.keys()].filter((name) => !needed.has(snapshotNode(name)));
-  for (const key of unneeded.sort((a, b) => depth(b) - depth(a))) {
-    await room.snapshotter.remove(key);
-    events.tell(namespace, '/snapshot/remove', 'SnapshotRemove', { key });
-  }
+  for (const key of unneeded.sort((a, b) => depth(b) - depth(a)))
+    if (await removed(room.snapshotter.remove(key)))
+      events.tell(namespace, '/snapshot/remove', 'SnapshotRemove', { key });
   for (const digest of content.keys())
-    if (!needed.has(contentNode(digest))) {
-      await room.content.delete(digest);
+    if (!needed.has(contentNode(digest)) && (await removed(room.content.delete(digest))))
       events.tell(namespace, '/content/delete', 'ContentDelete', { digest });
-    }
+}
+
+/** Someone may have been faster, or have built on it meanwhile: then it stays, or is gone already. */
+async function removed(removing: Promise<void>): Promise<boolean> {
+  try {
+    await removing;
+    return true;
+  } catch (error) {
+    if (isStoreError(error, 'NOT_FOUND', 'FAILED_PRECONDITION')) return false;
+    throw error;
+  }
 }
 
 const contentNode = (digest: string): string => `content ${digest}`;
 const snapshotNode = (key: string): string => `snapshot ${key}`;
 
 /** Everything that can be reached from the roots. */
-async function mark(
-  room: Room,
+function mark(
+  roots: readonly string[],
   content: ReadonlyMap<string, ContentInfo>,
   snapshots: ReadonlyMap<string, SnapshotInfo>,
-): Promise<Set<string>> {
+): Set<string> {
   //#region mark
   const needed = new Set<string>();
-  const open = await roots(room, content, snapshots);
+  const open = [...roots];
   for (let node = open.pop(); node !== undefined; node = open.pop()) {
     if (needed.has(node)) continue;
     needed.add(node);
@@ -59,8 +79,9 @@ async function mark(
   //#endregion
 }
 
-async function roots(
-  { images, containers, leases, content }: Room,
+/** What is needed for its own sake, beside what leases hold. */
+async function rootsOf(
+  { images, containers, content }: Room,
   blobs: ReadonlyMap<string, ContentInfo>,
   snapshots: ReadonlyMap<string, SnapshotInfo>,
 ): Promise<string[]> {
@@ -69,8 +90,6 @@ async function roots(
     found.push(contentNode(target.digest), ...referencesIn(labels));
   for (const { snapshotKey, labels } of (await containers.list()).map(messageOf))
     found.push(...(snapshotKey ? [snapshotNode(snapshotKey)] : []), ...referencesIn(labels));
-  for (const { resources } of await leases.list())
-    for (const { type, id } of resources) found.push(type === 'content' ? contentNode(id) : snapshotNode(id));
   // A blob that someone is about to finish.
   for (const { expected } of await content.statuses()) if (expected) found.push(contentNode(expected));
   for (const { digest, labels } of blobs.values()) if (isRoot(labels)) found.push(contentNode(digest));
@@ -97,19 +116,26 @@ async function expireLeases({ leases }: Room): Promise<void> {
   }
 }
 
-/** Collects garbage when told that there may be some, one collection of a namespace at a time. Errors are only logged. */
-export function garbageCollector(
-  namespaces: Namespaces,
-  events: EventBus,
-  log: Logger,
-): (namespace: string) => Promise<void> {
-  const running = new Map<string, Promise<void>>();
-  return (namespace) => {
-    const before = running.get(namespace) ?? Promise.resolve();
-    const next = before
-      .then(async () => collectGarbage(namespace, await namespaces.room(namespace), events))
-      .catch((error: Error) => log('warn', `garbage collection in ${namespace}: ${error.message}`));
-    running.set(namespace, next);
-    return next;
+export interface GarbageCollector {
+  /** Collects in a namespace. Errors are only logged. */
+  collect(namespace: string): Promise<void>;
+  /** Runs `act` while nothing is collected in a namespace: what it puts under a lease is safe. */
+  between<T>(namespace: string, act: () => Promise<T>): Promise<T>;
+}
+
+/** Collects garbage when told that there may be some. In a namespace one thing happens at a time. */
+export function garbageCollector(namespaces: Namespaces, events: EventBus, log: Logger): GarbageCollector {
+  const queues = new Map<string, ReturnType<typeof serializer>>();
+  function between<T>(namespace: string, act: () => Promise<T>): Promise<T> {
+    const queue = queues.get(namespace) ?? serializer();
+    queues.set(namespace, queue);
+    return queue(act);
+  }
+  return {
+    between,
+    collect: (namespace) =>
+      between(namespace, async () =>
+        collectGarbage(namespace, await namespaces.room(namespace), events),
+      ).catch((error: Error) => log('warn', `garbage collection in ${namespace}: ${error.message}`)),
   };
 }

@@ -1,18 +1,20 @@
 import type { LeaseResource } from './api-leases.ts';
+import type { GarbageCollector } from './garbage.ts';
 import type { Namespaces } from './namespaces.ts';
 
 /** What other services need of leases. */
 export interface Leases {
   /**
-   * Puts what has just been made under a lease. Without one (empty), nothing happens.
+   * Puts something under a lease, whether it is there yet or not. Without a lease (empty), nothing happens.
    * @throws GrpcError NotFound when there is no such lease
    */
   hold(namespace: string, lease: string, type: string, id: string): Promise<void>;
 }
 
-export const leasesOf = (namespaces: Namespaces): Leases => ({
+export const leasesOf = (namespaces: Namespaces, garbage: GarbageCollector): Leases => ({
   async hold(namespace, lease, type, id) {
-    if (lease) await addResource(namespaces, namespace, lease, { type, id });
+    if (lease)
+      await garbage.between(namespace, () => addResource(namespaces, namespace, lease, { type, id }));
   },
 });
 

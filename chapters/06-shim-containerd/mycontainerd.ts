@@ -16,6 +16,9 @@ Keeps images and containers, and starts a shim for each container that runs. Spe
   --version
 `;
 
+/** sun_path has 108 bytes, the last a zero. unix(7) */
+const LONGEST_SOCKET = 107;
+
 async function main(): Promise<void> {
   const { values } = parseArgs({
     options: {
@@ -39,6 +42,11 @@ async function main(): Promise<void> {
 
   const [root, state] = [resolve(values.root), resolve(values.state)];
   const address = resolve((values.address ?? `${state}/containerd.sock`).replace(/^unix:\/\//, ''));
+  const longest = LONGEST_SOCKET - '.ttrpc'.length;
+  if (Buffer.byteLength(address) > longest)
+    throw new Error(
+      `--address ${JSON.stringify(address)} is too long: a socket's path has at most ${longest} bytes here`,
+    );
   const program = realpathSync(process.argv[1]!);
   const log = stderrLogger(level);
   // One call that goes wrong in a way nobody thought of is no reason to leave all others.

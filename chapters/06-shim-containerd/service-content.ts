@@ -93,8 +93,9 @@ async function* writeBlob(
       expected = request.expected || expected;
       if (!writer && !request.ref)
         throw new GrpcError('InvalidArgument', 'first message must have a reference');
+      // Held before it is looked for: what is there then, stays.
+      if (request.expected) await hold(expected);
       if (request.expected && (await exists(content, expected))) {
-        await hold(expected);
         if (writer) await throwAway(content, writer);
         throw new GrpcError('AlreadyExists', `blob with expected digest ${expected} exists`);
       }

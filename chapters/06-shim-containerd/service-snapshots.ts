@@ -29,8 +29,9 @@ export function snapshotsService(
   const create =
     (kind: 'prepare' | 'view'): Handlers['snapshots']['prepare'] =>
     async ({ snapshotter, key, parent, labels }, { namespace, lease }) => {
-      const mounts = await (await snapshotterOf(namespace, snapshotter))[kind](key, parent, labels);
+      const store = await snapshotterOf(namespace, snapshotter);
       await leases.hold(namespace, lease, `snapshots/${snapshotter}`, key);
+      const mounts = await store[kind](key, parent, labels);
       events.tell(namespace, '/snapshot/prepare', 'SnapshotPrepare', { key, parent });
       return { mounts: mounts.map(mountOf) };
     };
@@ -42,8 +43,9 @@ export function snapshotsService(
       return { mounts: mounts.map(mountOf) };
     },
     async commit({ snapshotter, name, key, labels }, { namespace, lease }) {
-      await (await snapshotterOf(namespace, snapshotter)).commit(name, key, labels);
+      const store = await snapshotterOf(namespace, snapshotter);
       await leases.hold(namespace, lease, `snapshots/${snapshotter}`, name);
+      await store.commit(name, key, labels);
       events.tell(namespace, '/snapshot/commit', 'SnapshotCommit', { key, name });
       return {};
     },

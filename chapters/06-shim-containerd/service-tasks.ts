@@ -1,12 +1,12 @@
-import type { Input } from './api-common.ts';
+import type { Input, Metric } from './api-common.ts';
 import type { Process, TaskStatus } from './api-tasks.ts';
 import { fieldsOf, parseFilters } from './filters.ts';
 import { messageOf } from './container-record.ts';
-import { GrpcError } from './grpc-errors.ts';
+import { GrpcError, isGrpcError } from './grpc-errors.ts';
 import type { Handlers } from './grpc-server.ts';
 import type { Namespaces } from './namespaces.ts';
 import { toTimestamp } from './protobuf.ts';
-import { waitForExit, type SupervisedTask } from './supervised-task.ts';
+import { taskState, taskStats, waitForExit, type SupervisedTask } from './supervised-task.ts';
 import type { Supervisor } from './supervisor.ts';
 import { TASK_STATUS, type StateResponse } from './task-api.ts';
 
@@ -45,7 +45,7 @@ export function tasksService(namespaces: Namespaces, supervisor: Supervisor): Ha
       return { id: execId, ...exit };
     },
     async get({ containerId: id, execId }, { namespace }) {
-      return { process: processOf(await shimOf(namespace, id).state({ id, execId }), id) };
+      return { process: processOf(await taskState(supervisor.get(namespace, id), execId), id) };
     },
     async list(_, { namespace }) {
       const states = await Promise.all(supervisor.list(namespace).map(stateIfThere));
@@ -77,18 +77,20 @@ export function tasksService(namespaces: Namespaces, supervisor: Supervisor): Ha
   };
 }
 
-/** A task that ends while the list is made is not in it. */
-async function stateIfThere({ shim, bundle: { id } }: SupervisedTask): Promise<Input<Process> | undefined> {
+/** A task that ends while the list is made is not in it; one whose shim is stuck is, as UNKNOWN. */
+async function stateIfThere(task: SupervisedTask): Promise<Input<Process> | undefined> {
+  const { id } = task.bundle;
   try {
-    return processOf(await shim.state({ id, execId: '' }), id);
-  } catch {
-    return undefined;
+    return processOf(await taskState(task), id);
+  } catch (error) {
+    return isGrpcError(error, 'DeadlineExceeded') ? { id, containerId: id, status: 'UNKNOWN' } : undefined;
   }
 }
 
-async function metricOf({ shim, bundle: { id } }: SupervisedTask) {
+async function metricOf(task: SupervisedTask): Promise<Input<Metric> | undefined> {
   try {
-    return { id, timestamp: toTimestamp(new Date()), data: (await shim.stats({ id })).stats };
+    const { stats } = await taskStats(task);
+    return { id: task.bundle.id, timestamp: toTimestamp(new Date()), data: stats };
   } catch {
     return undefined;
   }

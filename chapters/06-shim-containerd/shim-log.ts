@@ -2,13 +2,10 @@ import { constants, mkdirSync, openSync } from 'node:fs';
 import { Socket } from 'node:net';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { checked, declare, isErrno } from '../01-processes/index.ts';
+import { checked, isErrno } from '../01-processes/index.ts';
+import { c_mkfifo } from './syscalls.ts';
 import type { TaskBundle } from './task-bundle.ts';
 import type { Logger } from './logger.ts';
-
-const c_mkfifo = declare<(pathname: string, mode: number) => number>(
-  'int mkfifo(const char *pathname, uint32_t mode)',
-);
 
 /**
  * Reads what a shim reports on the fifo `log` in its bundle, which is made where there is none, and passes it on. Returns the function

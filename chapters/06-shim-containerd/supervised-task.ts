@@ -2,7 +2,14 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { GrpcError, isGrpcError } from './grpc-errors.ts';
 import { deleteShimProgram, type ShimCaller } from './shim-binary.ts';
-import { taskServiceType, type ExitResponse, type ProcessRef, type TaskService } from './task-api.ts';
+import {
+  taskServiceType,
+  type ExitResponse,
+  type ProcessRef,
+  type StateResponse,
+  type TaskService,
+} from './task-api.ts';
+import type { Any } from './protobuf.ts';
 import type { TaskBundle } from './task-bundle.ts';
 import { connectTtrpc } from './ttrpc.ts';
 
@@ -26,8 +33,8 @@ export interface SupervisedTask {
   leave(): void;
 }
 
-/** A shim that is there answers at once. Milliseconds. */
-const PATIENCE = 10_000;
+/** A shim that is well answers at once. Milliseconds. */
+const PATIENCE = 5000;
 
 /**
  * Connects to a bundle's shim.
@@ -50,18 +57,17 @@ export async function connectTask(bundle: TaskBundle, address: string): Promise<
   return task;
 }
 
-/** The first process's state as the shim says it, or undefined when the shim has no container (any more). */
-export async function taskState(
-  task: SupervisedTask,
-): Promise<Awaited<ReturnType<TaskService['state']>> | undefined> {
-  const answer = task.shim.state({ id: task.bundle.id });
-  try {
-    return await withPatience(answer, `shim of ${task.bundle.id}`);
-  } catch (error) {
-    if (isGrpcError(error, 'NotFound')) return undefined;
-    throw error;
-  }
-}
+/**
+ * A process's state as the shim says it; of the first one if no exec is named.
+ * @throws GrpcError NotFound when the shim has no such process (any more), DeadlineExceeded when the shim is stuck, Unavailable when it is
+ * gone
+ */
+export const taskState = (task: SupervisedTask, execId = ''): Promise<StateResponse> =>
+  withPatience(task.shim.state({ id: task.bundle.id, execId }), `shim of ${task.bundle.id}`);
+
+/** What a task uses, as its shim measures it. @throws GrpcError as taskState */
+export const taskStats = (task: SupervisedTask): Promise<{ stats: Any | null }> =>
+  withPatience(task.shim.stats({ id: task.bundle.id }), `shim of ${task.bundle.id}`);
 
 /** Lets the shim end, and waits until it has; one that does not is left to `delete`. */
 export async function shutDown(task: SupervisedTask): Promise<void> {

@@ -1,6 +1,6 @@
 import type { EventBus } from './event-bus.ts';
 import { decodeEvent } from './api.ts';
-import { GrpcError } from './grpc-errors.ts';
+import { GrpcError, isGrpcError } from './grpc-errors.ts';
 import type { Logger } from './logger.ts';
 import { GO_ZERO_TIME, toTimestamp, type Any } from './protobuf.ts';
 import { findShim, startShimProgram, type ShimCaller } from './shim-binary.ts';
@@ -17,8 +17,8 @@ import { TASK_STATUS, type CreateTaskRequest, type Envelope } from './task-api.t
 import {
   createBundle,
   findBundles,
+  findShimAddress,
   removeBundle,
-  shimAddress,
   type BundlePlaces,
   type TaskBundle,
 } from './task-bundle.ts';
@@ -160,12 +160,12 @@ export function createSupervisor(
   async function recover(bundle: TaskBundle): Promise<void> {
     //#gap 06.5 recover
     const { namespace, id } = bundle;
-    const address = shimAddress(bundle);
+    const address = await findShimAddress(bundle);
     const task = address && (await connectTask(bundle, address).catch(() => undefined));
     if (!task) return cleanUpAfter(bundle);
     void task.disconnected.then(followShimLog(bundle, log));
     const state = await taskState(task).catch((error: Error) => error);
-    if (!state) {
+    if (isGrpcError(state, 'NotFound')) {
       // It never got its container, or has deleted it already.
       await shutDown(task);
       await cleanUpByShim(bundle, caller).catch((error: Error) => log('warn', error.message));

@@ -50,3 +50,8 @@ export const c_ioctl = declare<(fd: number, op: number, type: 'void *', arg: Buf
 export const c_fcntl = declare<(fd: number, op: number, type: 'int', arg: number) => number>(
   'int fcntl(int fd, int op, ...)',
 );
+
+// Named pipes: mkfifo(3)
+export const c_mkfifo = declare<(pathname: string, mode: number) => number>(
+  'int mkfifo(const char *pathname, uint32_t mode)',
+);

@@ -1,5 +1,15 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, rmSync, symlinkSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmdirSync,
+  rmSync,
+  symlinkSync,
+} from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { isErrno } from '../01-processes/index.ts';
 import { readState, unmountAll, writeFileAtomic, writeState, type Versioned } from '../04-overlayfs/index.ts';
 import { GrpcError } from './grpc-errors.ts';
@@ -87,8 +97,35 @@ export async function findBundles({ state }: BundlePlaces): Promise<TaskBundle[]
   return bundles;
 }
 
-/** The address of the bundle's shim, or undefined where none was started. */
-export function shimAddress({ path }: TaskBundle): string | undefined {
+/**
+ * The address of the bundle's shim, or undefined where none was started. A `start` that is still at work, for a server that was killed
+ * meanwhile, is waited for: its shim would be there when nobody looks for it any more.
+ */
+export async function findShimAddress(bundle: TaskBundle): Promise<string | undefined> {
+  for (let waited = 0; waited < STARTING; waited += PAUSE) {
+    const address = readAddress(bundle);
+    if (address !== undefined || !isAtWork(bundle)) return address ?? readAddress(bundle);
+    await sleep(PAUSE);
+  }
+  return undefined;
+}
+
+/** A start that takes longer is stuck. Milliseconds. */
+const STARTING = 10_000;
+const PAUSE = 50;
+
+/** Whether a process has the bundle as its working directory: that is how shims are started. */
+function isAtWork({ path }: TaskBundle): boolean {
+  return readdirSync('/proc').some((pid) => {
+    try {
+      return /^\d+$/.test(pid) && readlinkSync(`/proc/${pid}/cwd`) === path;
+    } catch {
+      return false; // ended meanwhile
+    }
+  });
+}
+
+function readAddress({ path }: TaskBundle): string | undefined {
   try {
     return readFileSync(join(path, 'address'), 'utf8').trim() || undefined;
   } catch (error) {

@@ -9,6 +9,7 @@ import { isStoreError, lockDirectory, readState, writeState } from '../04-overla
 import { adopt, followContainerd, lookAfter, startByPolicy } from './adopt.ts';
 import { apiServer } from './api-server.ts';
 import { openBridgeNetwork } from './bridge-network.ts';
+import { removeEmptyParent } from './cgroup-parent.ts';
 import { openContainerStore } from './container-store.ts';
 import { isRunning } from './container.ts';
 import type { DaemonOptions } from './daemon-options.ts';
@@ -36,7 +37,7 @@ export async function boot(options: DaemonOptions): Promise<RunningDaemon> {
   try {
     // The folders are this daemon's alone, also after one that was killed: the kernel drops its lock.
     mkdirSync(options.dataRoot, { recursive: true, mode: 0o711 });
-    mkdirSync(options.execRoot, { recursive: true, mode: 0o711 });
+    mkdirSync(join(options.execRoot, 'containers'), { recursive: true, mode: 0o711 });
     down.push(await lock(options.dataRoot));
     const id = await engineId(options.dataRoot);
 
@@ -61,7 +62,9 @@ export async function boot(options: DaemonOptions): Promise<RunningDaemon> {
       taken: containers.all().flatMap(({ endpoint }) => endpoint ?? []),
     });
     down.push(() => {
-      if (idle()) network.remove();
+      if (!idle()) return;
+      network.remove();
+      removeEmptyParent({ containers });
     });
 
     const daemon: Daemon = {

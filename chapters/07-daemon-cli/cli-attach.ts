@@ -34,14 +34,15 @@ export const attach: CliCommand<AttachFlags> = {
     const stdin = !noStdin && Config.OpenStdin;
     if (stdin && Config.Tty) requireTerminal();
     const status = await beginWait(api, container.Id, 'not-running');
-    const stopProxy = noSigProxy ? undefined : proxySignals(api, container.Id);
+    const proxy = noSigProxy ? undefined : proxySignals(api, container.Id);
+    proxy?.started();
     try {
       if ((await attachTo(api, container, { stdin, detachKeys: keys })) === 'detached') {
         throw new CommandError('read escape sequence');
       }
       return await status();
     } finally {
-      stopProxy?.();
+      proxy?.stop();
     }
   },
 };

@@ -35,7 +35,13 @@ export const images: CliCommand<ImagesFlags> = {
     const found = await api.json<FoundImage[]>('GET', '/images/json', { query: { all, filters } });
     const rows = found.flatMap(namesOf);
     if (quiet && !format) rows.forEach(({ image }) => print(noTrunc ? image.Id : shortId(image.Id)));
-    else printList(rows, columns(noTrunc), digests ? SHOWN_WITH_DIGESTS : SHOWN, format);
+    else
+      printList(
+        rows,
+        columns(noTrunc, digests || format?.includes('.Digest')),
+        digests ? SHOWN_WITH_DIGESTS : SHOWN,
+        format,
+      );
   },
 };
 
@@ -50,6 +56,8 @@ interface FoundImage {
   Created: number;
   /** bytes */
   Size: number;
+  /** how many containers are made of it; -1: not counted */
+  Containers?: number;
 }
 
 interface NamedImage {
@@ -79,11 +87,12 @@ function namesOf(image: FoundImage): NamedImage[] {
   });
 }
 
-function columns(noTrunc: boolean): Column<NamedImage>[] {
+/** Digests are shown only where they are asked for, as Docker does. */
+function columns(noTrunc: boolean, digests = false): Column<NamedImage>[] {
   return [
     { field: 'Repository', heading: 'REPOSITORY', text: ({ repository }) => repository },
     { field: 'Tag', heading: 'TAG', text: ({ tag }) => tag },
-    { field: 'Digest', heading: 'DIGEST', text: ({ digest }) => digest },
+    { field: 'Digest', heading: 'DIGEST', text: ({ digest }) => (digests ? digest : '<none>') },
     { field: 'ID', heading: 'IMAGE ID', text: ({ image }) => (noTrunc ? image.Id : shortId(image.Id)) },
     {
       field: 'CreatedAt',
@@ -99,6 +108,10 @@ function columns(noTrunc: boolean): Column<NamedImage>[] {
     { field: 'VirtualSize', heading: 'VIRTUAL SIZE', text: ({ image }) => decimalSize(image.Size, 4) },
     { field: 'SharedSize', heading: 'SHARED SIZE', text: () => 'N/A' },
     { field: 'UniqueSize', heading: 'UNIQUE SIZE', text: () => 'N/A' },
-    { field: 'Containers', heading: 'CONTAINERS', text: () => 'N/A' },
+    {
+      field: 'Containers',
+      heading: 'CONTAINERS',
+      text: ({ image: { Containers = -1 } }) => (Containers < 0 ? 'N/A' : String(Containers)),
+    },
   ];
 }

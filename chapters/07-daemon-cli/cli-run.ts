@@ -59,11 +59,11 @@ export const run: CliCommand<RunFlags> = {
       }
       return 0;
     }
-    const stopProxy = flags.noSigProxy ? undefined : proxySignals(api, id);
+    const proxy = flags.noSigProxy ? undefined : proxySignals(api, id);
     try {
-      return await runAttached(api, id, body, detachKeys);
+      return await runAttached(api, id, body, { detachKeys, onStarted: () => proxy?.started() });
     } finally {
-      stopProxy?.();
+      proxy?.stop();
     }
   },
 };
@@ -81,7 +81,7 @@ async function runAttached(
     AttachStderr,
     HostConfig,
   }: Awaited<ReturnType<typeof prepareContainer>>,
-  detachKeys: readonly number[],
+  { detachKeys, onStarted }: { detachKeys: readonly number[]; onStarted: () => void },
 ): Promise<number> {
   const connection =
     AttachStdin || AttachStdout || AttachStderr
@@ -102,10 +102,11 @@ async function runAttached(
   const status = await beginWait(api, id, HostConfig.AutoRemove ? 'removed' : 'next-exit');
   try {
     await start(api, id);
+    onStarted();
   } catch (error) {
     connection?.destroy();
     await carried?.catch(() => {});
-    if (HostConfig.AutoRemove) await status().catch(() => {});
+    if (HostConfig.AutoRemove) await status('quiet').catch(() => {});
     throw error;
   }
   const stopFollowing = tty ? followSize(api, `/containers/${id}`) : undefined;

@@ -33,16 +33,19 @@ export const start: CliCommand<StartFlags> = {
       container.Id,
       container.HostConfig.AutoRemove ? 'removed' : 'next-exit',
     );
-    const stopProxy = container.Config.Tty ? undefined : proxySignals(api, container.Id);
+    const proxy = container.Config.Tty ? undefined : proxySignals(api, container.Id);
     try {
       const end = await attachTo(api, container, {
         stdin,
         detachKeys: keys,
-        onAttached: () => api.json('POST', `/containers/${container.Id}/start`),
+        onAttached: async () => {
+          await api.json('POST', `/containers/${container.Id}/start`);
+          proxy?.started();
+        },
       });
       return end === 'detached' ? 0 : await status();
     } finally {
-      stopProxy?.();
+      proxy?.stop();
     }
   },
 };

@@ -31,22 +31,22 @@ interface WaitAnswer {
 
 /**
  * Begins to wait, and answers once the daemon has begun too (it sends its headers at once): a container that is started afterwards
- * cannot end unseen. What is answered gives the exit status, later.
+ * cannot end unseen. What is answered gives the exit status, later; what the daemon says of it is printed, unless `quiet`.
  * @param condition `removed` for a container that is removed when it ends: until it is gone
  */
 export async function beginWait(
   api: ApiClient,
   container: string,
   condition: 'next-exit' | 'removed' | 'not-running',
-): Promise<() => Promise<number>> {
+): Promise<(quiet?: 'quiet') => Promise<number>> {
   const answer = await api.request('POST', `/containers/${part(container)}/wait`, { query: { condition } });
   const text = readText(answer);
   // Looked at later; until then it is nobody's unhandled rejection.
   text.catch(() => {});
-  return async () => {
+  return async (quiet) => {
     const { StatusCode, Error: failure } = await parsed(text);
     if (!failure?.Message) return StatusCode;
-    warn(failure.Message);
+    if (!quiet) warn(failure.Message);
     return STATUS_REFUSED;
   };
 }

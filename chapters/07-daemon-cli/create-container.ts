@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import { jsonAny, OCI_TYPES } from '../06-shim-containerd/index.ts';
 import { notFound } from './api-error.ts';
+import { cgroupOf } from './cgroup-parent.ts';
 import { completeHostConfig, mergeConfig, type CreateBody } from './container-config.ts';
 import { tell } from './container-events.ts';
 import { containerFiles } from './container-files.ts';
@@ -68,7 +69,7 @@ export async function createContainer(
     user: { uid: 0, gid: 0, additionalGids: [] },
     files: containerFiles(containers.directory(id)),
     join: {},
-    cgroupsPath: `/mydocker/${id}`,
+    cgroupsPath: cgroupOf(id),
     cgroupVersion: daemon.machine.cgroupVersion,
     available: daemon.machine.capabilities,
   });

@@ -16,7 +16,7 @@ export function upgradeAnswer(contentType: string): string {
 /**
  * Reads the body of a request that asks for an upgrade, and leaves on the socket what comes after it: the first of the raw stream.
  * Node up to 24 ends the request at its headers and leaves the body, chunk framing included, in `head` and on the socket; Node 26
- * gives the body on the request. Both are read here.
+ * gives the body on the request. Both are read here. The socket may be left paused: whoever reads on resumes it.
  * @throws Error when the connection ends within the body, or its framing is wrong
  */
 export async function readUpgradeBody(

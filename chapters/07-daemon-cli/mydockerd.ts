@@ -7,7 +7,7 @@ async function main(): Promise<void> {
   const options = parseDaemonOptions(process.argv.slice(2), process.env);
   if (options === 'help') return void process.stdout.write(USAGE);
   if (process.getuid?.() !== 0)
-    throw new UsageError('it makes namespaces, mounts and networks: run it as root (sudo mydockerd)');
+    throw new Error('it makes namespaces, mounts and networks: run it as root (sudo mydockerd)');
   const daemon = await boot(options);
   let stopping = false;
   for (const signal of ['SIGTERM', 'SIGINT'] as const)

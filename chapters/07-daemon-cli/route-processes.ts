@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { openCgroup, type CgroupStats } from '../03-cgroups/index.ts';
 import { badParameter, conflict } from './api-error.ts';
+import { cgroupOf } from './cgroup-parent.ts';
 import { flag, type Call } from './call.ts';
 import { isRunning, type ContainerRecord } from './container.ts';
 import type { Daemon } from './daemon.ts';
@@ -85,7 +86,7 @@ function sample(record: ContainerRecord): Sample | undefined {
     const ticks = lines[0]!.split(/\s+/).slice(1, 9).map(Number);
     return {
       at: new Date().toISOString(),
-      cgroup: openCgroup(`/mydocker/${record.id}`).stats(),
+      cgroup: openCgroup(cgroupOf(record.id)).stats(),
       systemCpu: ticks.reduce((all, one) => all + one, 0) * 1e7,
       processors: lines.filter((line) => /^cpu\d/.test(line)).length,
       networks: record.hostConfig.NetworkMode === 'host' ? {} : networkCounters(record.state.pid),

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { openCgroup } from '../03-cgroups/index.ts';
 import { isGrpcError, readJournal, type Input } from '../06-shim-containerd/index.ts';
+import { cgroupOf, removeEmptyParent } from './cgroup-parent.ts';
 import { tell } from './container-events.ts';
 import { isRunning, now, rfc3339, type ContainerRecord } from './container.ts';
 import type { Daemon } from './daemon.ts';
@@ -72,6 +73,7 @@ async function settleSerially(
     exitCode: exit?.exitStatus ?? 255,
     finishedAt: moment(exit) ?? now(),
   });
+  removeEmptyParent(daemon);
   await containers.save(record);
   if (state.oomKilled) tell(daemon, record, 'oom');
   tell(daemon, record, 'die', { exitCode: String(state.exitCode) });
@@ -80,7 +82,7 @@ async function settleSerially(
 /** Whether the kernel has killed one of its processes for want of memory. With the task its cgroup goes, and who counted. */
 function oomKilled(id: string): boolean {
   try {
-    return openCgroup(`/mydocker/${id}`).stats().memory.oomKills > 0;
+    return openCgroup(cgroupOf(id)).stats().memory.oomKills > 0;
   } catch {
     return false; // gone already; an event may have told
   }

@@ -1,6 +1,7 @@
 import { bringUpLoopback } from '../02-namespaces/index.ts';
 import { jsonAny, OCI_TYPES, type Mount } from '../06-shim-containerd/index.ts';
 import { ApiError, conflict, notModified } from './api-error.ts';
+import { cgroupOf, removeEmptyParent } from './cgroup-parent.ts';
 import { tell } from './container-events.ts';
 import { containerFiles, writeContainerFiles } from './container-files.ts';
 import { withContainerRoot } from './container-root.ts';
@@ -56,7 +57,7 @@ async function startSerially(daemon: Daemon, record: ContainerRecord): Promise<v
       user: await prepareRoot(daemon, record, mounts),
       files,
       join: join_,
-      cgroupsPath: `/mydocker/${id}`,
+      cgroupsPath: cgroupOf(id),
       cgroupVersion: daemon.machine.cgroupVersion,
       available: daemon.machine.capabilities,
     });
@@ -119,6 +120,7 @@ async function failed(daemon: Daemon, record: ContainerRecord, error: unknown): 
     exitCode,
     error: message,
   });
+  removeEmptyParent(daemon);
   await daemon.containers.save(record);
   const run = daemon.runs.of(record);
   run.ended({ exitCode, error: '' });

@@ -40,7 +40,8 @@ export function feedStdin(daemon: Daemon, record: ContainerRecord, client: Socke
   forward(client, writer, async () => {
     // Until the shim has opened the other end, what is in the fifo lives by our keeping it open.
     await started;
-    if (record.config.StdinOnce)
+    // A terminal has no end of file but Ctrl-D: whoever leaves it with the detach keys comes back and types on.
+    if (record.config.StdinOnce && !record.config.Tty)
       await daemon.containerd.tasks
         .closeIO({ containerId: record.id, stdin: true })
         .catch((error: unknown) => log('debug', `closing stdin of ${record.id}: ${explain(error)}`));
@@ -57,6 +58,7 @@ export function forward(client: Socket, writer: Socket, atEnd: () => Promise<voi
     last = new Promise((resolve) => writer.write(data, () => resolve()));
     if (writer.writableNeedDrain) client.pause();
   });
+  client.resume();
   writer.on('drain', () => client.resume());
   writer.on('error', () => writer.destroy());
   writer.on('close', () => client.resume());

@@ -22,7 +22,8 @@ export async function stopContainer(
 ): Promise<void> {
   const run = daemon.runs.of(record);
   const asked = checkSignal(signal || record.config.StopSignal || 'SIGTERM');
-  record.state.stoppedByHand = true;
+  // A start that is under way is waited for, and would forget what was said before its end.
+  await run.serially(async () => void (record.state.stoppedByHand = true));
   run.cancelRestart?.();
   if (!isRunning(record)) {
     await daemon.containers.save(record);

@@ -1,11 +1,14 @@
 import { spawnSync } from 'node:child_process';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { build } from '../build.ts';
 import { eventually, startClient, startTestEngine, type TestEngine } from './harness.ts';
-import { changes, lookAtMachine, type Machine } from './machine.ts';
+import { changes, lookAtMachine, standApart, type Machine } from './machine.ts';
 
 let clean: Machine;
 let t: TestEngine;
 beforeAll(async () => {
+  standApart();
+  await build(); // esbuild stays, for the next time
   clean = lookAtMachine();
   t = await startTestEngine();
   t.type('run --rm busybox true'); // what is made once, with the first container, is there from here on
@@ -113,7 +116,7 @@ test('the comparison sees what is left: a mount, a cgroup, a link, a process, a 
   const cgroup = sh(
     'd=$(ls -d /sys/fs/cgroup/pids /sys/fs/cgroup 2>/dev/null | head -1)/seen-$$; mkdir $d; echo $d',
   );
-  const dir = sh('d=$(mktemp -d /tmp/seen-XXXXXX); mount -t tmpfs seen $d; echo $d');
+  const dir = sh('d=$(mktemp -d /tmp/mydocker-seen-XXXXXX); mount -t tmpfs seen $d; echo $d');
   const pid = sh('setsid sleep 1000 >/dev/null 2>&1 & echo $!');
   sh('ip link add seen0 type dummy 2>/dev/null || ip link add seen0 type veth peer name seen1');
   try {

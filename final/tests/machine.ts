@@ -1,41 +1,60 @@
 import { spawnSync } from 'node:child_process';
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { processes } from '../engine.ts';
+import { namespacesOf, readMountinfo, setSubreaper } from '../../chapters/01-processes/index.ts';
+import { CLONE, mount, MS, runTool, unshare } from '../../chapters/02-namespaces/index.ts';
+import { isRunning, processes } from '../engine.ts';
 
 /** What a container engine could leave behind on a machine: each kind of thing, each one of it as a line of text. */
 export type Machine = Record<string, string[]>;
 
-/** Looks at the whole machine. Links in /run, /tmp and /var/lib are not followed. */
+/**
+ * Moves this process, and what it starts from here on, into a mount and a network namespace of its own, and makes it the one to whom
+ * orphans come: so what others do on the machine meanwhile is not taken for the engine's doing.
+ */
+export function standApart(): void {
+  unshare(CLONE.NEWNS | CLONE.NEWNET);
+  mount({ target: '/', flags: MS.REC | MS.PRIVATE });
+  runTool('ip', ['link', 'set', 'dev', 'lo', 'up']);
+  setSubreaper();
+}
+
+/** Looks at the machine, after `standApart`. */
 export function lookAtMachine(): Machine {
+  const mine = processes().filter(({ pid }) => descendsFrom(pid, process.pid) && isRunning(pid));
   return {
-    processes: processes()
-      .filter(({ pid }) => !descendsFrom(pid, process.pid))
-      .map(({ pid, args }) => `${pid} ${args.join(' ')}`),
-    namespaces: processes().flatMap(({ pid }) => namespacesOf(pid)),
-    mounts: lines('/proc/self/mountinfo').map((line) => line.split(' ').slice(2, 6).join(' ')),
-    cgroups: folders('/sys/fs/cgroup', 8),
+    processes: mine.map(({ pid, args }) => `${pid} ${args.join(' ')}`),
+    namespaces: mine.flatMap(({ pid }) => Object.values(namespacesOf(pid) ?? {})),
+    mounts: readMountinfo('self')!.map((m) => `${m.mountPoint}, ${m.type} of ${m.source}`),
+    cgroups: folders('/sys/fs/cgroup', 8).filter((path) => isOurs(path, new Set(mine.map(({ pid }) => pid)))),
     links: output('ip', '-o', '-br', 'link').map((line) => line.split(/\s+/)[0]!),
-    routes: output('ip', 'route', 'show', 'table', 'all'),
+    // Whether a link has a carrier at the moment, and addresses that the kernel gives itself, are not of interest.
+    routes: output('ip', '-4', 'route', 'show', 'table', 'all').map((line) => line.replace(/ linkdown$/, '')),
     rules: [
       ...output('nft', 'list', 'ruleset'),
       ...output('iptables-save').filter((line) => !/^[#:]/.test(line)),
     ],
-    settings: ['net/ipv4/ip_forward', 'kernel/keys/maxkeys'].map(
-      (name) => `${name} = ${readFileSync(`/proc/sys/${name}`, 'utf8').trim()}`,
-    ),
-    files: ['/run', '/tmp', '/var/lib', '/dev/shm', '/dev/mqueue'].flatMap((dir) => [dir, ...entries(dir)]),
+    settings: ['net/ipv4/ip_forward'].map((name) => `${name} = ${read(`/proc/sys/${name}`).trim()}`),
+    files: ['/run', '/tmp', '/var/lib', '/dev/shm']
+      .flatMap((dir) => entries(dir))
+      .filter((path) => /mydocker|myrunc|mycontainerd|shim/.test(path)),
   };
 }
+
+/** A cgroup that nobody is in, or one of ours: not one in which somebody else's processes run. */
+function isOurs(cgroup: string, mine: ReadonlySet<number>): boolean {
+  const inside = read(join(cgroup, 'cgroup.procs')).split('\n').filter(Boolean).map(Number);
+  return inside.every((pid) => mine.has(pid));
+}
+
+const SHARED = new Set(['mounts', 'links', 'routes', 'rules', 'settings']);
 
 /** What is there now and was not before, and what is gone: `+ mounts: …`, `- links: …`. Empty when nothing changed. */
 export function changes(before: Machine, after: Machine): string[] {
   return Object.keys(before).flatMap((kind) => {
     const [was, is] = [new Set(before[kind]), new Set(after[kind])];
-    const gone =
-      kind === 'processes' || kind === 'namespaces' || kind === 'files'
-        ? []
-        : [...was].filter((x) => !is.has(x));
+    // Processes, cgroups and files of others may go meanwhile; what is shared by all must stay.
+    const gone = SHARED.has(kind) ? [...was].filter((x) => !is.has(x)) : [];
     return [
       ...[...is].filter((x) => !was.has(x)).map((x) => `+ ${kind}: ${x}`),
       ...gone.map((x) => `- ${kind}: ${x}`),
@@ -52,15 +71,6 @@ function descendsFrom(pid: number, ancestor: number): boolean {
   return false;
 }
 
-function namespacesOf(pid: number): string[] {
-  const folder = `/proc/${pid}/ns`;
-  try {
-    return readdirSync(folder).map((name) => readlinkSync(join(folder, name)));
-  } catch {
-    return []; // it ended while it was looked at
-  }
-}
-
 function folders(path: string, depth: number): string[] {
   if (depth === 0) return [];
   const inside = readdirSync(path, { withFileTypes: true }).filter((entry) => entry.isDirectory());
@@ -74,8 +84,6 @@ function entries(path: string): string[] {
     return [];
   }
 }
-
-const lines = (path: string): string[] => read(path).trim().split('\n');
 
 function read(path: string): string {
   try {

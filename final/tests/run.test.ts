@@ -3,7 +3,6 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { openCgroup } from '../../chapters/03-cgroups/index.ts';
-import { cpuLimit } from '../cpu-limit.ts';
 import { startTestEngine, type TestEngine } from './harness.ts';
 
 let t: TestEngine;
@@ -76,11 +75,10 @@ describe('mydocker run', () => {
     const { Id, State } = t.inspect(name);
     const cgroup = openCgroup(`/mydocker/${Id}`);
     expect(cgroup.pids()).toContain(State.Pid);
-    const { memory, pids } = cgroup.stats();
-    const { quota, period } = cpuLimit(cgroup);
-    expect(memory?.limit).toBe(48 * 1024 * 1024);
-    expect(quota / period).toBe(0.25);
-    expect(pids?.limit).toBe(17);
+    const { memory, cpu, pids } = cgroup.stats();
+    expect(memory.limit).toBe(48 * 1024 * 1024);
+    expect(cpu.quota / cpu.period).toBe(0.25);
+    expect(pids.limit).toBe(17);
     t.type(`rm -f ${name}`);
   });
 

@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { spawn, type ChildProcess } from 'node:child_process';
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,8 +8,10 @@ let dir: string;
 beforeAll(() => void (dir = mkdtempSync(join(tmpdir(), 'demo-kit-'))));
 afterAll(() => rmSync(dir, { recursive: true }));
 
-/** Runs the example demo; `until` is text upon which it gets SIGINT. */
-async function run(example: string, args: string[] = [], until?: string) {
+const interrupt = (child: ChildProcess): void => void process.kill(-child.pid!, 'SIGINT');
+
+/** Runs the example demo; `until` is text upon which something happens to it: SIGINT, unless something else is given. */
+async function run(example: string, args: string[] = [], until?: string, happens = interrupt) {
   const file = join(dir, 'file');
   const child = spawn('node_modules/.bin/tsx', [join(import.meta.dirname, 'example-demo.ts'), ...args], {
     env: { ...process.env, EXAMPLE: example, EXAMPLE_FILE: file },
@@ -22,7 +24,7 @@ async function run(example: string, args: string[] = [], until?: string) {
   child.stdout.on('data', (data) => {
     out += data;
     hadFile ||= existsSync(file);
-    if (until && out.includes(until)) process.kill(-child.pid!, 'SIGINT');
+    if (until && out.includes(until)) happens(child);
   });
   child.stderr.on('data', (data) => (err += data));
   const status = await new Promise((resolve) => child.on('close', resolve));
@@ -55,6 +57,16 @@ describe('a demo', () => {
   test('cleans up on Ctrl-C', async () => {
     const { status, leftFile } = await run('wait', [], 'waiting');
     expect({ status, leftFile }).toEqual({ status: 130, leftFile: false });
+  });
+
+  test('cleans up when whoever reads its output goes away', async () => {
+    const { status, leftFile } = await run(
+      'chatter',
+      [],
+      'still here',
+      (child) => void child.stdout!.destroy(),
+    );
+    expect({ status, leftFile }).toEqual({ status: 141, leftFile: false });
   });
 
   test('gives the same as data with --json', async () => {

@@ -22,6 +22,10 @@ await demo('00 example', async (d) => {
       const example = process.env['EXAMPLE'];
       if (example === 'false') s.claim('one is two', false);
       if (example === 'throw') throw new Error('thrown in a step');
+      while (example === 'chatter') {
+        s.note('still here');
+        await setTimeout(20);
+      }
       if (example === 'wait') {
         process.stdout.write('waiting\n');
         await setTimeout(60_000);

@@ -7,7 +7,7 @@ import { openJournal, readJournal, type JournalRecord } from '../journal.ts';
 let dir: string;
 let path: string;
 beforeEach(() => {
-  dir = mkdtempSync(join(tmpdir(), '06s-journal-'));
+  dir = mkdtempSync(join(tmpdir(), 'shim-journal-'));
   path = join(dir, 'x.journal');
 });
 afterEach(() => rmSync(dir, { recursive: true }));

@@ -7,6 +7,7 @@ import {
   openSync,
   readdirSync,
   readFileSync,
+  rmdirSync,
   rmSync,
 } from 'node:fs';
 import { join } from 'node:path';
@@ -108,6 +109,9 @@ export async function startEngine(): Promise<Engine> {
       engine.client.close();
       await engine.end('SIGTERM');
       rmSync(directory, { recursive: true, force: true });
+      // Runtimes remove a container's cgroup, not the one above it, which others may share.
+      // One tree may have two names.
+      for (const path of cgroupsOf(name)) if (existsSync(path)) rmdirSync(path);
     },
   };
   await engine.start();
@@ -259,11 +263,14 @@ function leftovers(directory: string, name: string, id: string): string[] {
   const mounts = readFileSync('/proc/self/mountinfo', 'utf8')
     .split('\n')
     .filter((line) => line.includes(`${directory}/state`) && line.includes(id));
-  const cgroups = readdirSync('/sys/fs/cgroup')
-    .flatMap((controller) => [`/sys/fs/cgroup/${controller}/${name}/${id}`])
-    .concat(`/sys/fs/cgroup/${name}/${id}`)
-    .filter(existsSync);
+  const cgroups = cgroupsOf(`${name}/${id}`);
   const shims = processesWith('containerd-shim', `-id ${id}`).map((pid) => `shim ${pid}`);
   const bundle = join(directory, 'state/io.containerd.runtime.v2.task', name, id);
   return [...mounts, ...cgroups, ...shims, ...(existsSync(bundle) ? [bundle] : [])];
 }
+
+/** A cgroup's directories, in one tree or in many. */
+const cgroupsOf = (path: string): string[] =>
+  ['.', ...readdirSync('/sys/fs/cgroup')]
+    .map((tree) => join('/sys/fs/cgroup', tree, path))
+    .filter(existsSync);

@@ -250,6 +250,8 @@ describe('mycontainerd', () => {
     );
     expect(sameSocket.status).toBe(1);
     expect(sameSocket.stderr).toContain('another server answers');
+    const tooLong = second('--root', join(directory, 'r2'), '--state', join(directory, 'x'.repeat(100)));
+    expect(tooLong.stderr).toMatch(/^mycontainerd: --address ".*" is too long: .* at most 101 bytes here\n$/);
     const badFlag = second('--rot', '/x');
     expect(badFlag.stderr).toMatch(/^mycontainerd: .*--rot.*\n$/);
 

@@ -1,10 +1,12 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { decodeEvent, type Event } from '../api.ts';
 import { CODES } from '../grpc-errors.ts';
 import {
   importBaseImage,
   isRunning,
+  processesWith,
   runTask,
   shimPid,
   startEngine,
@@ -118,6 +120,48 @@ describe('mycontainerd and the death of processes', () => {
     expect(engine.leftovers(id)).toEqual([]);
     await expect(client.tasks.get({ containerId: id })).rejects.toMatchObject({ code: CODES.NotFound });
     expect((await client.containers.get({ id })).container.id).toBe(id);
+  });
+
+  it('leaves no shim behind that was being started when it was killed', async () => {
+    const slow = join(engine.bin, 'containerd-shim-slow-v1');
+    const real = join(engine.bin, 'containerd-shim-myrunc-v2');
+    writeFileSync(slow, `#!/bin/sh\ncase "$*" in *start) sleep 1 ;; esac\nexec ${real} "$@"\n`, {
+      mode: 0o755,
+    });
+    const id = 'half-started';
+    const creating = runTask(engine, ['sleep', '1000'], { id, runtime: 'io.containerd.slow.v1' }).catch(
+      (error: { code: number }) => error.code,
+    );
+    await until('the shim is being started', () => processesWith(slow, `-id ${id}`).length > 0);
+    await engine.end('SIGKILL');
+    expect(await creating).toBe(CODES.Unavailable);
+    await engine.start();
+    expect(engine.leftovers(id)).toEqual([]);
+    expect(processesWith(`-id ${id}`)).toEqual([]);
+  });
+
+  it('is not held up by a shim that is stuck', async () => {
+    const { client } = engine;
+    const { id } = await runTask(engine, ['sleep', '1000']);
+    const other = await runTask(engine, ['sleep', '1000']);
+    const shim = shimPid(engine, id)!;
+    process.kill(shim, 'SIGSTOP');
+    try {
+      const { tasks } = await client.tasks.list({});
+      expect(tasks).toContainEqual(expect.objectContaining({ id, status: 'UNKNOWN' }));
+      expect(tasks).toContainEqual(expect.objectContaining({ id: other.id, status: 'RUNNING' }));
+      await expect(client.tasks.get({ containerId: id })).rejects.toMatchObject({
+        code: CODES.DeadlineExceeded,
+      });
+    } finally {
+      process.kill(shim, 'SIGCONT');
+    }
+    for (const containerId of [id, other.id]) {
+      expect((await client.tasks.get({ containerId })).process.status).toBe('RUNNING');
+      await client.tasks.kill({ containerId, signal: 9 });
+      await client.tasks.wait({ containerId });
+      await client.tasks.delete({ containerId });
+    }
   });
 
   it('leaves containers alone when it is asked to end', async () => {

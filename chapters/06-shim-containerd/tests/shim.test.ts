@@ -20,7 +20,7 @@ import { CODE, type TtrpcConnection } from '../ttrpc.ts';
 let bench: ShimBench;
 beforeAll(async () => {
   expect(process.getuid?.(), 'these tests make containers: run them as root').toBe(0);
-  bench = await openShimBench('06s-shim');
+  bench = await openShimBench('shim-test');
 });
 afterAll(() => bench.close());
 
@@ -138,9 +138,10 @@ describe('a container', () => {
     );
     await running.task.start({ id: running.id });
     // Nobody reads yet, and nobody has ever written: neither stops the container.
-    const text = readFifo(stdout);
+    const reader = readFifo(stdout);
+    expect(await eventually(() => reader.text === 'early\n')).toBe(true);
     writeFileSync(join(bench.directory, 'in'), 'late\n');
-    expect(await text).toBe('early\nlate\n');
+    expect(await reader.ended).toBe('early\nlate\n');
     await finish(running);
   });
 

@@ -45,7 +45,7 @@ describe('calls', () => {
   let server: Server;
   let path: string;
   beforeEach(async () => {
-    dir = mkdtempSync(join(tmpdir(), '06s-ttrpc-'));
+    dir = mkdtempSync(join(tmpdir(), 'shim-ttrpc-'));
     path = join(dir, 's');
     server = createServer();
     await new Promise<void>((resolve) => server.listen(path, resolve));

@@ -23,6 +23,8 @@ export interface FakeDaemon {
   host: string;
   directory: string;
   requests: Recorded[];
+  /** May be changed while it runs. */
+  answers: Record<string, Answer>;
   close(): Promise<void>;
 }
 
@@ -85,6 +87,7 @@ export async function fakeDaemon({
     host: `unix://${socketPath}`,
     directory,
     requests,
+    answers,
     async close() {
       for (const socket of sockets) socket.destroy();
       await new Promise((resolve) => server.close(resolve));

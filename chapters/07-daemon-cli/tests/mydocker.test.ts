@@ -1,6 +1,7 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
+import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
@@ -301,6 +302,41 @@ test('a signal to the client is one to the container', async () => {
   const status = await new Promise((resolve) => child.on('exit', resolve));
   expect(status).toBe(143);
   expect(daemon.requests.at(-1)).toMatchObject({ path: `/containers/${ID}/kill`, query: { signal: 'TERM' } });
+});
+
+test('a signal that comes before the container has started is kept for then', async () => {
+  const order: string[] = [];
+  let end: (() => void) | undefined;
+  daemon = await container({
+    status: 143,
+    says: (socket, exit) => {
+      end = () => {
+        socket.end();
+        exit();
+      };
+    },
+    answers: {
+      [`POST /containers/${ID}/kill`]: (response) => {
+        order.push('kill');
+        response.writeHead(204).end();
+        end!();
+      },
+    },
+  });
+  const startAtOnce = daemon.answers[`POST /containers/${ID}/start`] as (
+    response: ServerResponse,
+    request: Recorded,
+  ) => void;
+  daemon.answers[`POST /containers/${ID}/start`] = (response, request) => {
+    child.kill('SIGTERM');
+    setTimeout(() => {
+      order.push('started');
+      startAtOnce(response, request);
+    }, 200);
+  };
+  const child = spawn(mydocker.path, ['-H', daemon.host, 'run', 'busybox']);
+  const status = await new Promise((resolve) => child.on('exit', resolve));
+  expect({ status, order }).toEqual({ status: 143, order: ['started', 'kill'] });
 });
 
 test('after three of Ctrl-C the client leaves a container that does not end', async () => {

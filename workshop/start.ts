@@ -1,8 +1,8 @@
 import { constants } from 'node:os';
 import { Command, InvalidArgumentError } from 'commander';
 import { interruptSignal, singleThreaded } from '../chapters/01-processes/index.ts';
-import { serveBook } from '../workshop/serve.ts';
-import { build } from './build.ts';
+import { serveBook } from './serve.ts';
+import { build } from '../final/build.ts';
 import {
   answers,
   DEFAULT_PLACES,
@@ -11,8 +11,8 @@ import {
   startEngine,
   temporaryPlaces,
   type Engine,
-} from './engine.ts';
-import { prove } from './proof.ts';
+} from '../final/engine.ts';
+import { prove } from '../final/proof.ts';
 
 // `npm start`: builds, starts the engine, proves it with one container, and serves the workshop until interrupted.
 const options = new Command('npm start --')

@@ -1,0 +1,44 @@
+import { spawn, spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import type { StepRecord } from '../index.ts';
+
+const tsx = join(import.meta.dirname, '..', '..', '..', 'node_modules', '.bin', 'tsx');
+const script = join(import.meta.dirname, '..', 'demo.ts');
+
+/** Of what the demo named, nothing may be there: neither processes nor files. */
+function expectGone(text: string): void {
+  const pids = [...text.matchAll(/(?:process |\/proc\/|waitpid\()(\d+)/g)].map((match) => match[1]!);
+  for (const pid of pids) expect(existsSync(`/proc/${pid}`), `process ${pid}`).toBe(false);
+  for (const [path] of text.matchAll(/\/tmp\/ch01-\w+/g)) expect(existsSync(path), path).toBe(false);
+}
+
+test('the demo keeps every claim, shows each step with its call, and leaves nothing', () => {
+  const run = spawnSync(tsx, [script, '--json'], { encoding: 'utf8' });
+  expect(run.stderr).toBe('');
+  expect(run.status).toBe(0);
+  const { held, steps } = JSON.parse(run.stdout) as { held: boolean; steps: StepRecord[] };
+  expect(held).toBe(true);
+  expect(steps).toHaveLength(7);
+  for (const step of steps) {
+    expect(step.calls.length, step.title).toBeGreaterThan(0);
+    expect(step.claims.length, step.title).toBeGreaterThan(0);
+  }
+  expectGone(run.stdout);
+});
+
+test('interrupted with a process running, it ends that process and says so by its status', async () => {
+  const run = spawn(tsx, [script], { stdio: ['ignore', 'pipe', 'pipe'] });
+  let text = '';
+  let sent = false;
+  run.stdout.on('data', (data: Buffer) => {
+    text += data.toString();
+    if (!sent && text.includes('its parent is this program')) sent = run.kill('SIGINT');
+  });
+  const status = await new Promise((resolve) => run.on('close', (code, signal) => resolve(code ?? signal)));
+  expect(status).toBe(130);
+  expect(text).toContain('end process');
+  expect(text).not.toContain('7. Attack');
+  expectGone(text);
+});

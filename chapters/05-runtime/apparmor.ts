@@ -1,0 +1,41 @@
+import { closeSync, readFileSync, writeSync } from 'node:fs';
+import { checked } from '../01-processes/index.ts';
+import { c_openat2 } from './syscalls.ts';
+
+/**
+ * @throws Error for a profile on a machine whose kernel has no AppArmor, or has it switched off
+ */
+export function checkAppArmor(profile: string | undefined): void {
+  if (!profile || profile === 'unconfined' || isEnabled()) return;
+  throw new Error(`process.apparmorProfile: ${JSON.stringify(profile)}: this machine has no AppArmor`);
+}
+
+function isEnabled(): boolean {
+  try {
+    return readFileSync('/sys/module/apparmor/parameters/enabled', 'utf8').startsWith('Y');
+  } catch {
+    return false;
+  }
+}
+
+const O_WRONLY = 1;
+const O_CLOEXEC = 0o2000000;
+
+/**
+ * Asks for a profile from the next execve(2) on. Written through a descriptor of the host's /proc: what the image shows as /proc may be a
+ * directory of its own, and the request would reach nobody (CVE-2019-16884).
+ * Source: aa_change_onexec(2).
+ * @throws SyscallError ENOENT (EINVAL) when the profile is not loaded
+ */
+export function confineOnExec(proc: number, profile: string | undefined): void {
+  if (!profile || profile === 'unconfined') return;
+  const how = Buffer.alloc(24);
+  how.writeBigUInt64LE(BigInt(O_WRONLY | O_CLOEXEC));
+  const path = 'self/attr/apparmor/exec';
+  const fd = checked('openat2', c_openat2(proc, path, how), JSON.stringify(`/proc/${path}`));
+  try {
+    writeSync(fd, `exec ${profile}`);
+  } finally {
+    closeSync(fd);
+  }
+}

@@ -1,0 +1,151 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { namespacesOf, readCgroups, readCmdline, readStat } from '../../01-processes/index.ts';
+import { eventually, traces, workbench, type Workbench } from './workbench.ts';
+
+let bench: Workbench;
+beforeAll(async () => void (bench = await workbench()));
+afterAll(() => bench.remove());
+
+describe('the life of a container', () => {
+  afterEach(() => expect(traces(bench)).toEqual([]));
+
+  it('is created, started, killed and deleted by one short-lived command each', () => {
+    const id = bench.id();
+    const pidFile = join(bench.dir, 'pid');
+    const bundle = bench.bundle((spec) => {
+      spec.process.args = ['sleep', '1000'];
+    });
+    const state = (): { status: string; pid: number } => JSON.parse(bench.myrunc('state', id).out);
+
+    expect(bench.myrunc('create', '--bundle', bundle, '--pid-file', pidFile, id)).toMatchObject({
+      status: 0,
+      err: '',
+    });
+    const pid = Number(readFileSync(pidFile, 'utf8'));
+    expect(state()).toMatchObject({ id, pid, status: 'created', bundle });
+    expect(readCmdline(pid)).not.toEqual(['sleep', '1000']);
+
+    const [its, ours] = [namespacesOf(pid)!, namespacesOf('self')!];
+    for (const kind of ['mnt', 'pid', 'net', 'ipc', 'uts', 'cgroup']) expect(its[kind]).not.toBe(ours[kind]);
+    expect(its['user']).toBe(ours['user']);
+
+    expect(bench.myrunc('start', id)).toMatchObject({ status: 0, err: '' });
+    expect(eventually(() => readCmdline(pid)?.join(' ') === 'sleep 1000')).toBe(true);
+    expect(state().status).toBe('running');
+    expect(bench.myrunc('start', id)).toMatchObject({
+      status: 1,
+      err: expect.stringContaining('already running'),
+    });
+    expect(bench.myrunc('delete', id)).toMatchObject({
+      status: 1,
+      err: expect.stringContaining('not stopped'),
+    });
+
+    expect(bench.myrunc('kill', id, 'KILL').status).toBe(0);
+    expect(eventually(() => state().status === 'stopped')).toBe(true);
+    expect(state().pid).toBe(0);
+    expect(bench.myrunc('kill', id, 'KILL')).toMatchObject({
+      status: 1,
+      err: expect.stringContaining('not running'),
+    });
+    expect(bench.myrunc('delete', id).status).toBe(0);
+    expect(bench.myrunc('state', id)).toMatchObject({
+      status: 1,
+      err: expect.stringContaining('does not exist'),
+    });
+    expect(readStat(pid)?.state ?? 'gone').toMatch(/^(gone|Z)$/);
+  });
+
+  it('puts the first process into the cgroup, with the limits of config.json', () => {
+    const path = `/ch05-limits-${bench.id()}`;
+    const id = bench.id();
+    const bundle = bench.bundle((spec) => {
+      spec.process.args = ['sleep', '1000'];
+      spec.linux.cgroupsPath = path;
+      spec.linux.resources = { ...spec.linux.resources, pids: { limit: 17 } };
+    });
+    expect(bench.myrunc('run', '-d', '-b', bundle, id).status).toBe(0);
+    const { pid } = JSON.parse(bench.myrunc('state', id).out) as { pid: number };
+    const ofPids = readCgroups(pid)!.find(
+      ({ controllers, hierarchy }) => controllers.includes('pids') || hierarchy === 0,
+    )!;
+    expect(ofPids.path).toBe(path);
+    const limit = ['/sys/fs/cgroup/pids', '/sys/fs/cgroup']
+      .map((tree) => join(tree, path, 'pids.max'))
+      .find(existsSync)!;
+    expect(readFileSync(limit, 'utf8').trim()).toBe('17');
+    expect(bench.myrunc('update', '--pids-limit', '23', id).status).toBe(0);
+    expect(readFileSync(limit, 'utf8').trim()).toBe('23');
+    bench.myrunc('delete', '-f', id);
+    expect(existsSync(limit)).toBe(false);
+  });
+
+  it('pauses and resumes, and says so', () => {
+    const id = bench.id();
+    const bundle = bench.bundle((spec) => void (spec.process.args = ['sleep', '1000']));
+    bench.myrunc('run', '-d', '-b', bundle, id);
+    const status = (): string => (JSON.parse(bench.myrunc('state', id).out) as { status: string }).status;
+    expect(bench.myrunc('pause', id).status).toBe(0);
+    expect(status()).toBe('paused');
+    expect(bench.myrunc('exec', id, 'true')).toMatchObject({
+      status: 255,
+      err: expect.stringContaining('paused'),
+    });
+    expect(bench.myrunc('resume', id).status).toBe(0);
+    expect(status()).toBe('running');
+    expect(bench.myrunc('resume', id).status).toBe(1);
+    bench.myrunc('pause', id);
+    expect(bench.myrunc('delete', '--force', id).status).toBe(0);
+  });
+
+  it('lists containers as a table, as JSON and by their ids', () => {
+    const id = bench.id();
+    bench.myrunc('create', '-b', bench.bundle(), id);
+    expect(bench.myrunc('list', '-q').out).toBe(`${id}\n`);
+    expect(bench.myrunc('list').out.split('\n')[1]).toMatch(new RegExp(`^${id} +\\d+ +created +/.*Z +root$`));
+    expect(JSON.parse(bench.myrunc('list', '-f', 'json').out)).toMatchObject([
+      { id, status: 'created', owner: 'root' },
+    ]);
+    bench.myrunc('delete', '-f', id);
+    expect(bench.myrunc('list').out).toMatch(/^ID +PID +STATUS/);
+  });
+
+  it('gives the exit status of the program in the foreground', () => {
+    expect(bench.run('echo out; echo err >&2; exit 7')).toEqual({ status: 7, out: 'out\n', err: 'err\n' });
+    expect(
+      bench.run('kill -TERM $$; exec sleep 1', (spec) => {
+        spec.linux.namespaces = spec.linux.namespaces!.filter(({ type }) => type !== 'pid');
+      }).status,
+    ).toBe(128 + 15);
+  });
+
+  it('is not confused by an id that another process has got: a state with another start time is "stopped"', async () => {
+    const { isInitAlive } = await import('../state.ts');
+    const { startTime } = readStat('self')!;
+    expect(isInitAlive({ pid: process.pid, startTime })).toBe(true);
+    expect(isInitAlive({ pid: process.pid, startTime: startTime + 1 })).toBe(false);
+  });
+
+  it('is deleted by force when myrunc itself was killed in the middle of create', async () => {
+    const id = bench.id();
+    const bundle = bench.bundle((spec) => {
+      spec.hooks = { createRuntime: [{ path: '/bin/sleep', args: ['sleep', '20'] }] };
+    });
+    const { spawn } = await import('node:child_process');
+    const creating = spawn(bench.program, ['--root', bench.root, 'create', '-b', bundle, id], {
+      stdio: 'ignore',
+    });
+    const pid = (): number => {
+      const { out } = bench.myrunc('state', id);
+      return out === '' ? 0 : (JSON.parse(out) as { pid: number }).pid;
+    };
+    expect(eventually(() => pid() > 0)).toBe(true);
+    const init = pid();
+    creating.kill('SIGKILL');
+    // Nobody will ever start it: it notices, and ends.
+    expect(eventually(() => (readStat(init)?.state ?? 'Z') === 'Z')).toBe(true);
+    expect(bench.myrunc('delete', '--force', id)).toMatchObject({ status: 0, err: '' });
+  });
+});

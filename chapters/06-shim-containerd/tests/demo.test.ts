@@ -1,0 +1,35 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readdirSync, readFileSync } from 'node:fs';
+import { expect, test } from 'vitest';
+
+async function runDemo(...args: string[]): Promise<{ status: number; out: string }> {
+  const child = spawn(
+    process.execPath,
+    ['--single-threaded', '--import', 'tsx', 'chapters/06-shim-containerd/demo.ts', ...args],
+    { stdio: ['ignore', 'pipe', 'inherit'] },
+  );
+  let out = '';
+  child.stdout.setEncoding('utf8').on('data', (text: string) => (out += text));
+  const [status] = (await once(child, 'close')) as [number];
+  return { status, out };
+}
+
+const folders = (): string[] => readdirSync('/tmp').filter((name) => name.startsWith('ch06-demo-'));
+
+test('the demo holds every claim that it makes, and leaves nothing behind', async () => {
+  expect(process.getuid?.(), 'the demo makes containers: run this as root').toBe(0);
+  const before = folders();
+  const { status, out } = await runDemo('--json');
+  const { held, steps } = JSON.parse(out) as {
+    held: boolean;
+    steps: { title: string; claims: { claim: string; held: boolean }[] }[];
+  };
+  const broken = steps.flatMap(({ claims }) => claims).filter((claim) => !claim.held);
+  expect(broken).toEqual([]);
+  expect([status, held]).toEqual([0, true]);
+  expect(steps.length).toBe(8);
+  const left = folders().filter((name) => !before.includes(name));
+  expect(left).toEqual([]);
+  expect(readFileSync('/proc/self/mountinfo', 'utf8')).not.toContain('/tmp/ch06-demo-');
+});
