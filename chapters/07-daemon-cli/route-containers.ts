@@ -153,7 +153,13 @@ async function wait(daemon: Daemon, call: Call): Promise<void> {
   // At once: the client starts the container only when it knows that the wait has begun.
   const answer = call.stream(200, 'application/json');
   const { exitCode, error } = await ended;
-  answer.end(`${JSON.stringify({ StatusCode: exitCode, ...(error && { Error: { Message: error } }) })}\n`);
+  // Before 1.42 the field is always there.
+  const reason = error
+    ? { Error: { Message: error } }
+    : compareVersions(call.version, '1.42') < 0
+      ? { Error: null }
+      : {};
+  answer.end(`${JSON.stringify({ ...reason, StatusCode: exitCode })}\n`);
 }
 
 async function attachTo(daemon: Daemon, call: Call): Promise<void> {
