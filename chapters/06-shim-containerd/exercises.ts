@@ -360,14 +360,14 @@ return (chunk) => {
     task: 'Find a shim of an earlier server again, or clean up after it; and tell what ended while there was no server.',
     hints: [
       'A bundle on the disk says that there was a container. Only its shim knows what became of it, if there still is one. Four cases: it runs, it has ended, there is none, the shim is gone.',
-      'shimAddress and connectTask find the shim; taskState asks for the container: undefined says that there is none. adopt keeps a task, cleanUpAfter is for a dead shim. An exit is told by events.tell, and noted in task.exits so that it is not told twice.',
-      'no task: cleanUpAfter(bundle). No state: shutDown(task), cleanUpByShim, removeBundleQuietly. Else adopt(task); if state.status is TASK_STATUS.STOPPED: task.exits.set(id, { pid, exitStatus, exitedAt }) and events.tell(namespace, "/tasks/exit", "TaskExit", { containerId: id, id, … }).',
+      'findShimAddress and connectTask find the shim; taskState asks for the container; its error NotFound says that there is none. adopt keeps a task, cleanUpAfter is for a dead shim. An exit is told by events.tell, and noted in task.exits so that it is not told twice.',
+      'no task: cleanUpAfter(bundle). NotFound: shutDown(task), cleanUpByShim, removeBundleQuietly. Else adopt(task); if state.status is TASK_STATUS.STOPPED: task.exits.set(id, { pid, exitStatus, exitedAt }) and events.tell(namespace, "/tasks/exit", "TaskExit", { containerId: id, id, … }).',
     ],
     check: checkRecover,
     wrong: [
       {
         mistake: 'keeps every shim that answers, and asks nothing',
-        code: `const address = shimAddress(bundle);
+        code: `const address = await findShimAddress(bundle);
 const task = address && (await connectTask(bundle, address).catch(() => undefined));
 if (!task) return cleanUpAfter(bundle);
 void task.disconnected.then(followShimLog(bundle, log));
@@ -376,7 +376,7 @@ adopt(task);`,
       },
       {
         mistake: 'takes a dead shim’s bundle away, and says nothing',
-        code: `const address = shimAddress(bundle);
+        code: `const address = await findShimAddress(bundle);
 const task = address && (await connectTask(bundle, address).catch(() => undefined));
 if (!task) return removeBundleQuietly(bundle);
 adopt(task);`,
@@ -384,7 +384,7 @@ adopt(task);`,
       },
       {
         mistake: 'lets one dead shim end the whole start',
-        code: `const address = shimAddress(bundle);
+        code: `const address = await findShimAddress(bundle);
 if (!address) return cleanUpAfter(bundle);
 adopt(await connectTask(bundle, address));`,
         diagnosis: 'a socket on which nobody listens',
@@ -396,7 +396,7 @@ adopt(await connectTask(bundle, address));`,
       },
       {
         mistake: 'keeps shims that have no container',
-        code: recoverOf({ none: `if (!state) return adopt(task);` }),
+        code: recoverOf({ none: `if (isGrpcError(state, 'NotFound')) return adopt(task);` }),
         diagnosis: 'never got its container',
       },
       {
@@ -436,14 +436,14 @@ return child(write);`;
 /** The gap 06.5 with one of its parts changed. */
 function recoverOf({ none, stopped, note }: { none?: string; stopped?: string; note?: string }): string {
   return `const { namespace, id } = bundle;
-const address = shimAddress(bundle);
+const address = await findShimAddress(bundle);
 const task = address && (await connectTask(bundle, address).catch(() => undefined));
 if (!task) return cleanUpAfter(bundle);
 void task.disconnected.then(followShimLog(bundle, log));
 const state = await taskState(task).catch((error: Error) => error);
 ${
   none ??
-  `if (!state) {
+  `if (isGrpcError(state, 'NotFound')) {
   await shutDown(task);
   await cleanUpByShim(bundle, caller).catch(() => undefined);
   return removeBundleQuietly(bundle);
@@ -928,11 +928,10 @@ async function checkRecover(t: Trial): Promise<void> {
   try {
     await supervisor.recover();
   } catch (error) {
-    const { message } = answer(error);
-    const cause = isErrno(error, 'ECONNREFUSED', 'ENOENT')
-      ? 'A shim that died leaves a socket on which nobody listens. That is one of the cases, and must not end the server.'
-      : 'No shim may keep the server from starting.';
-    throw new Wrong({ expected: 'the server to come up', observed: message, cause });
+    if (!isErrno(error, 'ECONNREFUSED', 'ENOENT')) throw error;
+    const cause =
+      'A shim that died leaves a socket on which nobody listens. That is one of the cases, and must not end the server.';
+    throw new Wrong({ expected: 'the server to come up', observed: answer(error).message, cause });
   }
   await eventually(() => toldOf(ended).length > 0 && toldOf(dead).length > 1, 500);
 
