@@ -36,7 +36,7 @@ export function startReaper(): Reaper {
   let beingMade = 0;
 
   const reap = (): void => {
-    //#gap 06.3 reap
+    //#gap 06.1 reap
     for (const pid of children()) {
       if (nodes.has(pid)) continue;
       const status = waitIfEnded(pid);

@@ -67,7 +67,7 @@ function plainStdio(stdin: StdioPlace, outputs: StdioPlace[], journals: Journals
   if (input) forChild.push(input.read);
 
   const output = (place: StdioPlace, stream: JournalStream): number | 'ignore' => {
-    //#gap 06.4 output
+    //#gap 06.3 output
     if (place.kind === 'none') return 'ignore';
     if (place.kind === 'file') return child(openSync(place.path, 'a', 0o640));
     if (place.kind === 'fifo') {

@@ -39,7 +39,7 @@ export function encodeFrame({ stream, type, flags, payload }: Frame): Buffer {
  * @throws RangeError when a header announces more than 4 MiB
  */
 export function frameDecoder(): (chunk: Uint8Array) => Frame[] {
-  //#gap 06.1 frameDecoder
+  //#gap 06.4 frameDecoder
   let rest: Buffer = Buffer.alloc(0);
   return (chunk) => {
     rest = rest.length === 0 ? Buffer.from(chunk) : Buffer.concat([rest, chunk]);

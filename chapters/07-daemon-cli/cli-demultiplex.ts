@@ -14,7 +14,7 @@ const HEADER_BYTES = 8;
  * @throws Error when a header names no stream, when the stream ends inside a frame, or when the daemon reports an error in it
  */
 export async function* demultiplex(chunks: AsyncIterable<Buffer>): AsyncIterable<OutputFrame> {
-  //#gap 07.4 demultiplex
+  //#gap 07.2 demultiplex
   let rest: Buffer = Buffer.alloc(0);
   let stream: number | undefined;
   let left = 0;

@@ -30,7 +30,7 @@ export async function readUpgradeBody(
     if (head.length > 0) socket.unshift(head);
     return Buffer.concat(parsed);
   }
-  //#gap 07.1 readUpgradeBody
+  //#gap 07.3 readUpgradeBody
   const length = Number(request.headers['content-length'] ?? 0);
   const chunked = /\bchunked\b/i.test(request.headers['transfer-encoding'] ?? '');
   let bytes = head;

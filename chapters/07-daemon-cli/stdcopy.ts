@@ -9,7 +9,7 @@ const HEADER_BYTES = 8;
  * Source: Engine API, ContainerAttach, "Stream format".
  */
 export function frame(stream: StreamNumber, data: Uint8Array): Buffer {
-  //#gap 07.2 frame
+  //#gap 07.1 frame
   const framed = Buffer.alloc(HEADER_BYTES + data.length);
   framed.writeUInt8(stream, 0);
   framed.writeUInt32BE(data.length, 4);

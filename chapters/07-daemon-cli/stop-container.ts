@@ -30,7 +30,7 @@ export async function stopContainer(
     throw notModified();
   }
   const grace = seconds ?? record.config.StopTimeout ?? GRACE;
-  //#gap 07.3 stop
+  //#gap 07.5 stop
   // Before the signal, so that an end which follows at once is not missed.
   const ended = run.nextEnd();
   await signalContainer(daemon, record, asked);

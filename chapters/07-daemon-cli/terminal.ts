@@ -77,7 +77,7 @@ export type DetachFilter = (typed: Buffer) => { send: Buffer; detached: boolean 
  * shows whether it is; if not, both are sent. What follows the sequence is dropped.
  */
 export function detachFilter(keys: readonly number[]): DetachFilter {
-  //#gap 07.5 detachFilter
+  //#gap 07.4 detachFilter
   let matched = 0;
   return (typed) => {
     const send: number[] = [];
