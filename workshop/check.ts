@@ -31,7 +31,8 @@ export function checkGap(
     ['--mount', '--pid', '--fork', '--kill-child', '--mount-proc', ...judge, ...words],
     {
       stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
-      env: { PATH: process.env['PATH'] ?? '', HOME: process.env['HOME'] ?? '/' },
+      // Its temporary folders go with it, also when it is killed.
+      env: { PATH: process.env['PATH'] ?? '', HOME: process.env['HOME'] ?? '/', TMPDIR: folder },
     },
   );
   let printed = '';
