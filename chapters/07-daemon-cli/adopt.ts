@@ -150,6 +150,6 @@ async function settleRun(
   exit: { pid: number; exitStatus: number; exitedAt: { seconds: number; nanos: number } | null },
 ): Promise<void> {
   // A start that is under way finishes first; only then is the process's id known.
-  await daemon.runs.of(record).serially(async () => undefined);
+  await daemon.runs.of(record).settled();
   if (isRunning(record) && record.state.pid === exit.pid) await settle(daemon, record, exit);
 }
