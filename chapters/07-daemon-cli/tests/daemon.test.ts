@@ -142,6 +142,27 @@ describe('clean hands', () => {
   });
 });
 
+describe('a daemon that was killed in the middle of a start', () => {
+  test('has asked for a task that comes when the next one is there: it is taken away', async () => {
+    const before = await traces();
+    const id = await create('sleep 1000');
+    // Its files are there after a run.
+    await start(id);
+    await api.request('POST', `/containers/${id}/kill`);
+    const containerd = connectContainerd(join(engine.execRoot, 'containerd', 'containerd.sock'), 'mydocker');
+    try {
+      const { mounts } = await containerd.snapshots.mounts({ snapshotter: 'overlayfs', key: id });
+      const { pid } = await containerd.tasks.create({ containerId: id, rootfs: mounts });
+      await eventually('the task is gone', async () => (await containerd.tasks.list({})).tasks.length === 0);
+      expect(isRunning(pid)).toBe(false);
+    } finally {
+      containerd.close();
+    }
+    await remove(id);
+    expect(await traces()).toEqual(before);
+  });
+});
+
 describe('two clients at once', () => {
   test('rm -f of a container that is being started: it starts, and is removed', async () => {
     const before = await traces();
