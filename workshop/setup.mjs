@@ -26,7 +26,8 @@ function main() {
   if (major < 20) fail(`Node ${process.versions.node} is too old: install Node 20 or newer`);
   const missing = packages.filter((p) => !p.found());
   if (missing.length > 0) installPackages(missing);
-  if (!npmPackagesAreCurrent()) installNpmPackages();
+  // Without root too, where the folder is one's own: its packages should not belong to root.
+  if (!npmPackagesAreCurrent() && (isRoot || isWritable(root))) installNpmPackages();
   if (!isRoot)
     fail(
       `not root: the engine and its tests make real system calls. Type: sudo npm ${forTests ? 'test' : 'start'}`,
@@ -65,6 +66,15 @@ function installNpmPackages() {
   });
   if (npm.status !== 0) fail('npm ci failed. Type: npm ci');
   writeFileSync(join(root, 'node_modules', '.workshop-lock'), readFileSync(join(root, 'package-lock.json')));
+}
+
+function isWritable(folder) {
+  try {
+    accessSync(folder, constants.W_OK);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function findProgram(name) {

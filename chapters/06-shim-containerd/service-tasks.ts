@@ -6,7 +6,7 @@ import { GrpcError, isGrpcError } from './grpc-errors.ts';
 import type { Handlers } from './grpc-server.ts';
 import type { Namespaces } from './namespaces.ts';
 import { toTimestamp } from './protobuf.ts';
-import { taskState, taskStats, waitForExit, type SupervisedTask } from './supervised-task.ts';
+import { signalTask, taskState, taskStats, waitForExit, type SupervisedTask } from './supervised-task.ts';
 import type { Supervisor } from './supervisor.ts';
 import { TASK_STATUS, type StateResponse } from './task-api.ts';
 
@@ -52,7 +52,7 @@ export function tasksService(namespaces: Namespaces, supervisor: Supervisor): Ha
       return { tasks: states.filter((process) => process !== undefined) };
     },
     kill: ({ containerId: id, execId, signal, all }, { namespace }) =>
-      shimOf(namespace, id).kill({ id, execId, signal, all }),
+      signalTask(supervisor.get(namespace, id), { id, execId, signal, all }),
     exec: ({ containerId: id, ...request }, { namespace }) => shimOf(namespace, id).exec({ id, ...request }),
     resizePty: ({ containerId: id, ...request }, { namespace }) =>
       shimOf(namespace, id).resizePty({ id, ...request }),

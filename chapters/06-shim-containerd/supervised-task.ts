@@ -65,6 +65,25 @@ export async function connectTask(bundle: TaskBundle, address: string): Promise<
 export const taskState = (task: SupervisedTask, execId = ''): Promise<StateResponse> =>
   withPatience(task.shim.state({ id: task.bundle.id, execId }), `shim of ${task.bundle.id}`);
 
+/**
+ * Sends a signal through the shim.
+ * @throws GrpcError NotFound when the process has ended, also when its shim ended with it while we asked
+ */
+export async function signalTask(
+  task: SupervisedTask,
+  request: Parameters<TaskService['kill']>[0],
+): Promise<object> {
+  try {
+    return await task.shim.kill(request);
+  } catch (error) {
+    if (!isGrpcError(error, 'Unavailable')) throw error;
+    // A shim ends when its task is deleted; one that died is cleaned up after, which ends the task.
+    await task.disconnected;
+    await task.cleaned;
+    throw new GrpcError('NotFound', 'process already finished', { cause: error });
+  }
+}
+
 /** What a task uses, as its shim measures it. @throws GrpcError as taskState */
 export const taskStats = (task: SupervisedTask): Promise<{ stats: Any | null }> =>
   withPatience(task.shim.stats({ id: task.bundle.id }), `shim of ${task.bundle.id}`);

@@ -181,8 +181,13 @@ export function taskService(shim: ShimContext): TaskService {
 
     start: async (ref) => {
       const { container, process } = find(ref);
-      if (process.started || process.exit)
+      if (process.started)
         throw new TtrpcError(CODE.FAILED_PRECONDITION, `${describe(ref)} has been started already`);
+      if (process.exit)
+        throw new TtrpcError(
+          CODE.FAILED_PRECONDITION,
+          `${describe(ref)} ended before it was started, with status ${process.exit.status}`,
+        );
       const starting = start(container, process);
       process.starting = starting.catch(() => undefined);
       await starting;

@@ -98,17 +98,23 @@ export async function followContainerd(
   signal: AbortSignal,
 ): Promise<void> {
   const lookAfterAll = async (): Promise<void> => {
+    const { tasks } = await daemon.containerd.tasks.list({});
+    const withTask = new Set(tasks.map(taskOf));
     for (const record of daemon.containers.all())
-      await lookAfter(daemon, record).catch((error: unknown) =>
-        log('warn', `looking after ${record.id}`, error),
-      );
+      await (
+        isRunning(record) || !withTask.has(record.id)
+          ? lookAfter(daemon, record)
+          : discardStray(daemon, record)
+      ).catch((error: unknown) => log('warn', `looking after ${record.id}`, error));
   };
+  const lookAgain = (): void =>
+    void lookAfterAll().catch((error: unknown) => log('warn', 'looking after the containers', error));
   for (let first = true; !signal.aborted; first = false) {
     try {
       if (!first) await reconnect();
       const events = daemon.containerd.events.subscribe({ filters: ['topic~="^/tasks/"'] }, { signal });
-      if (!first) void lookAfterAll();
-      const second = setTimeout(() => void lookAfterAll(), SECOND_LOOK);
+      if (!first) lookAgain();
+      const second = setTimeout(lookAgain, SECOND_LOOK);
       try {
         for await (const envelope of events) handle(daemon, envelope);
       } finally {
@@ -133,6 +139,9 @@ function handle(daemon: Daemon, { namespace, event: any }: EventEnvelope): void 
       if (event.id === record.id) carefully(settleRun(daemon, record, event));
       else daemon.execs.get(event.id)?.end(event.exitStatus);
       break;
+    case 'TaskCreate':
+      carefully(discardStray(daemon, record));
+      break;
     case 'TaskOOM':
       record.state.oomKilled = true;
       break;
@@ -143,6 +152,13 @@ function handle(daemon: Daemon, { namespace, event: any }: EventEnvelope): void 
   }
 }
 
+/** Takes a task away that nobody here has asked for: a daemon that was killed in the middle of a start had, and it came late. */
+async function discardStray(daemon: Daemon, record: ContainerRecord): Promise<void> {
+  await daemon.runs.of(record).serially(async () => {
+    if (!isRunning(record)) await discardTask(daemon, record.id);
+  });
+}
+
 /** The end of this very run: an event of the one before may come late. */
 async function settleRun(
   daemon: Daemon,
@@ -150,6 +166,6 @@ async function settleRun(
   exit: { pid: number; exitStatus: number; exitedAt: { seconds: number; nanos: number } | null },
 ): Promise<void> {
   // A start that is under way finishes first; only then is the process's id known.
-  await daemon.runs.of(record).serially(async () => undefined);
+  await daemon.runs.of(record).settled();
   if (isRunning(record) && record.state.pid === exit.pid) await settle(daemon, record, exit);
 }

@@ -70,8 +70,14 @@ export async function openBridgeNetwork(options: {
   const address =
     bip ?? (remembered && (linkExists(bridge) || isFree(remembered)) ? remembered : firstFree());
   const cidr = parseCidr(address);
+  const wasThere = linkExists(bridge);
   createBridge({ name: bridge, address });
-  masquerade({ table: bridge, subnet: cidr.subnet, bridge });
+  try {
+    masquerade({ table: bridge, subnet: cidr.subnet, bridge });
+  } catch (error) {
+    if (!wasThere) removeBridge(bridge);
+    throw error;
+  }
   const state: NetworkState = {
     version: 1,
     id: before?.id ?? randomBytes(32).toString('hex'),

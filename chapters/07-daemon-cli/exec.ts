@@ -1,7 +1,7 @@
 import { mkdirSync, rmSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { join } from 'node:path';
-import { jsonAny, OCI_TYPES } from '../06-shim-containerd/index.ts';
+import { isGrpcError, jsonAny, OCI_TYPES } from '../06-shim-containerd/index.ts';
 import { ApiError, conflict } from './api-error.ts';
 import { send } from './attach.ts';
 import { tell } from './container-events.ts';
@@ -59,7 +59,9 @@ export async function startExec(
     exec.pid = (await containerd.tasks.start(ids)).pid;
     tell(daemon, record, `exec_start: ${exec.command.join(' ')}`, { execID: exec.id });
   } catch (error) {
-    const { exitCode, status, message } = startError(error);
+    const { exitCode, status, message } = startError(
+      (await hasEnded(daemon, record)) ? conflict(`container ${record.id} is not running`) : error,
+    );
     exec.end(exitCode);
     if (added) void forget(daemon, ids);
     for (const { stream, writersCame } of fifos.outputs) {
@@ -141,6 +143,16 @@ async function copyOut(source: Socket, client: Socket, stream: StreamNumber | un
       await send(client, stream === undefined ? (data as Buffer) : frame(stream, data as Buffer));
   } catch (error) {
     log('debug', `output of an exec: ${explain(error)}`);
+  }
+}
+
+/** Whether the container has ended meanwhile: then what the shim says of the exec, if it says anything, is beside the point. */
+async function hasEnded({ containerd }: Daemon, { id }: ContainerRecord): Promise<boolean> {
+  try {
+    const { process } = await containerd.tasks.get({ containerId: id });
+    return process?.status === 'STOPPED';
+  } catch (error) {
+    return isGrpcError(error, 'NotFound', 'Unavailable');
   }
 }
 

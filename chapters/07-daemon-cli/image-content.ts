@@ -29,13 +29,13 @@ export async function writeBlob(
     const answer = await call.next();
     return answer!.digest;
   } catch (error) {
+    // What was written stays until it is thrown away: a client might come back for it.
+    call.cancel();
+    await containerd.content.abort({ ref }).catch(() => undefined);
     // "content sha256:… already exists": the digest is all that was wanted.
     const present =
       isGrpcError(error, 'AlreadyExists') && /sha256:[0-9a-f]{64}/.exec((error as Error).message);
-    if (present) {
-      await containerd.content.abort({ ref }).catch(() => undefined);
-      return present[0];
-    }
+    if (present) return present[0];
     throw error;
   } finally {
     call.end();

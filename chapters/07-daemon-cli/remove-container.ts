@@ -1,5 +1,5 @@
 import { isGrpcError } from '../06-shim-containerd/index.ts';
-import { conflict } from './api-error.ts';
+import { conflict, isApiError } from './api-error.ts';
 import { tell } from './container-events.ts';
 import { isRunning, type ContainerRecord } from './container.ts';
 import type { Daemon } from './daemon.ts';
@@ -21,21 +21,11 @@ export async function removeContainer(
   { force = false, volumes = false }: { force?: boolean; volumes?: boolean },
 ): Promise<void> {
   const run = daemon.runs.of(record);
-  if (record.state.status === 'removing')
-    throw conflict(`removal of container ${record.name} is already in progress`);
-  run.cancelRestart?.();
-  if (isRunning(record)) {
-    if (!force)
-      throw conflict(
-        `cannot remove container "/${record.name}": container is ${record.state.status}: You cannot remove a running container ${record.id}. Stop the container before attempting removal or force remove`,
-      );
-    // Its own --rm would remove it at the same moment.
-    record.hostConfig.AutoRemove = false;
-    await stopContainer(daemon, record, { seconds: 0, signal: 'SIGKILL' });
-    await run.detached(READERS_LIMIT);
-  }
-  await run.serially(async () => {
-    if (record.state.status === 'removing') return;
+  const remove = async (): Promise<boolean> => {
+    if (record.state.status === 'removing')
+      throw conflict(`removal of container ${record.name} is already in progress`);
+    // A start was faster.
+    if (isRunning(record)) return false;
     const before = record.state.status;
     record.state.status = 'removing';
     try {
@@ -47,10 +37,31 @@ export async function removeContainer(
       await daemon.containers.save(record);
       throw error;
     }
-  });
+    return true;
+  };
+  do {
+    run.cancelRestart?.();
+    if (isRunning(record)) await end(daemon, record, force);
+  } while (!(await run.serially(remove)));
   run.removed({ exitCode: record.state.exitCode, error: '' });
   daemon.runs.forget(record);
   tell(daemon, record, 'destroy');
+}
+
+/** Ends a container that is to be removed. @throws ApiError 409 unless by force */
+async function end(daemon: Daemon, record: ContainerRecord, force: boolean): Promise<void> {
+  if (!force)
+    throw conflict(
+      `cannot remove container "/${record.name}": container is ${record.state.status}: You cannot remove a running container ${record.id}. Stop the container before attempting removal or force remove`,
+    );
+  // Its own --rm would remove it at the same moment.
+  record.hostConfig.AutoRemove = false;
+  try {
+    await stopContainer(daemon, record, { seconds: 0, signal: 'SIGKILL' });
+  } catch (error) {
+    if (!isApiError(error, 304)) throw error;
+  }
+  await daemon.runs.of(record).detached(READERS_LIMIT);
 }
 
 async function removeSerially(

@@ -37,6 +37,7 @@ function named(daemon: Daemon, call: Call): Exec {
 
 async function create(daemon: Daemon, call: Call): Promise<void> {
   const record = daemon.containers.find(call.params['name']!);
+  await daemon.runs.of(record).settled();
   checkExecutable(record);
   const body = await call.body<ExecConfig>();
   if (!body.Cmd?.length) throw badParameter('No exec command specified');

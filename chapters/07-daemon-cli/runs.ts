@@ -13,6 +13,8 @@ export interface Ended {
 export interface Run {
   /** One change of the container at a time: `start` does not begin while its last end is being put in order. */
   serially<T>(task: () => Promise<T>): Promise<T>;
+  /** Resolves when the changes that are under way now are done: who speaks of a container that is being started means the started one. */
+  settled(): Promise<void>;
   /** Resolves when the present or the next run has ended, and all is in order: state, journal, network. */
   nextEnd(): Promise<Ended>;
   /** Resolves when the next start has succeeded. */
@@ -57,8 +59,10 @@ function newRun(): Run {
   const attached = new Set<Promise<unknown>>();
   const call = (waiting: ((how: Ended) => void)[], how: Ended): void =>
     waiting.splice(0).forEach((resolve) => resolve(how));
+  const serially = serializer();
   return {
-    serially: serializer(),
+    serially,
+    settled: () => serially(async () => undefined),
     nextEnd: () => new Promise((resolve) => ends.push(resolve)),
     nextStart: () => new Promise((resolve) => starts.push(resolve)),
     started: () => starts.splice(0).forEach((resolve) => resolve()),

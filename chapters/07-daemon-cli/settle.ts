@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { openCgroup } from '../03-cgroups/index.ts';
 import { isGrpcError, readJournal, type Input } from '../06-shim-containerd/index.ts';
+import { isApiError } from './api-error.ts';
 import { cgroupOf, removeEmptyParent } from './cgroup-parent.ts';
 import { tell } from './container-events.ts';
 import { isRunning, now, rfc3339, type ContainerRecord } from './container.ts';
@@ -39,7 +40,10 @@ export async function settle(daemon: Daemon, record: ContainerRecord, exit?: Exi
   if (record.hostConfig.AutoRemove) {
     run.ended({ exitCode, error: '' });
     await run.detached(READERS_LIMIT);
-    await removeContainer(daemon, record, { force: true, volumes: true });
+    await removeContainer(daemon, record, { force: true, volumes: true }).catch((error: unknown) => {
+      // Somebody is removing it already.
+      if (!isApiError(error, 409)) throw error;
+    });
   } else {
     planRestart(daemon, record);
     run.ended({ exitCode, error: '' });

@@ -63,12 +63,14 @@ export async function killContainer(
   signal: string | undefined,
 ): Promise<void> {
   const number = checkSignal(signal || 'SIGKILL');
+  const run = daemon.runs.of(record);
+  await run.settled();
   if (!isRunning(record) || record.state.pid === 0)
     throw conflict(`cannot kill container: ${record.name}: container ${record.id} is not running`);
   const stops = [SIGNALS['SIGKILL'], checkSignal(record.config.StopSignal || 'SIGTERM')];
   if (stops.includes(number)) record.state.stoppedByHand = true;
   // The client expects "kill" to mean dead: SIGKILL is waited for.
-  const ended = daemon.runs.of(record).nextEnd();
+  const ended = run.nextEnd();
   await signalContainer(daemon, record, number);
   if (number === SIGNALS['SIGKILL']) await within(GRACE, ended);
 }

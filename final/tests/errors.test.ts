@@ -1,7 +1,10 @@
 import { spawnSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { BIN } from '../build.ts';
+import { temporaryPlaces } from '../engine.ts';
 import { startTestEngine, type TestEngine } from './harness.ts';
 
 let t: TestEngine;
@@ -79,6 +82,26 @@ describe('one clear error, Docker’s exit status and nothing half-made for', ()
     expect(result.status).toBe(1);
     expect(result.stderr.trim().split('\n')).toHaveLength(1);
     expect(result.stderr).toMatch(/root/);
+  });
+
+  test('a machine without nft: mydockerd says which package, and takes back what it had made', () => {
+    const places = temporaryPlaces('mydocker-missing');
+    const bridge = `mdm${randomBytes(3).toString('hex')}`;
+    const daemon = [join(BIN, 'mydockerd'), '--data-root', places.dataRoot, '--exec-root', places.execRoot];
+    const result = spawnSync(
+      'unshare',
+      [
+        ...['--mount', 'sh', '-c', 'mount -t tmpfs none /usr/sbin && exec "$@"', 'sh'],
+        ...[...daemon, '--bridge', bridge, '--bip', '10.63.255.1/30'],
+      ],
+      { encoding: 'utf8', timeout: 20_000 },
+    );
+    expect(result.status).toBe(1);
+    const said = result.stderr.split('\n').filter((line) => line.startsWith('mydockerd: '));
+    expect(said).toEqual([expect.stringContaining('nft: no such program: install the package nftables')]);
+    expect(existsSync(`/sys/class/net/${bridge}`)).toBe(false);
+    expect(existsSync(join(places.execRoot, 'containerd', 'containerd.sock'))).toBe(false);
+    places.remove();
   });
 
   test('a second mydockerd in the same places', () => {

@@ -1,8 +1,10 @@
 import { randomInt } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
 import chalk from 'chalk';
 import { checkGap } from '../check.ts';
-import type { Gap } from '../gaps.ts';
+import { gapsOf, type Gap } from '../gaps.ts';
 import type { Verdict } from '../judge.ts';
 import { exercisesOf, MY, readState, Refused, requireTree, selectGaps, writeState } from '../learner.ts';
 import { lockTree } from '../lock.ts';
@@ -83,7 +85,7 @@ function mark({ verdict }: Verdict): string {
 /** Expected, observed, the likely cause, where to look, and the hint command. */
 export function explain(gap: Gap, verdict: Verdict): string {
   const row = (label: string, text: string): string =>
-    `  ${chalk.bold(label.padEnd(13))}${text.replaceAll('\n', `\n${' '.repeat(15)}`)}`;
+    `  ${chalk.bold(label.padEnd(14))}${text.replaceAll('\n', `\n${' '.repeat(16)}`)}`;
   const lines = [chalk.bold(`${gap.id} ${gap.name}: ${verdict.verdict}`)];
   if (verdict.verdict === 'wrong')
     lines.push(
@@ -93,9 +95,16 @@ export function explain(gap: Gap, verdict: Verdict): string {
     );
   if (verdict.verdict === 'error') lines.push(row('error', verdict.message));
   if (verdict.verdict === 'cannot check') lines.push(row('why', verdict.why), row('remedy', verdict.remedy));
-  const where = verdict.verdict === 'error' && verdict.where ? verdict.where : `${gap.file}:${gap.line}`;
+  const where =
+    verdict.verdict === 'error' && verdict.where ? verdict.where : `${gap.file}:${lineInMyTree(gap)}`;
   lines.push(row('where to look', `my/${where}`), row('hint', `npm run hint ${gap.id}`));
   return lines.join('\n');
+}
+
+/** A stub may have a line more above the gap than the reference: the import of what it throws. */
+function lineInMyTree(gap: Gap): number {
+  const source = readFileSync(join(MY, gap.file), 'utf8');
+  return gapsOf(gap.file, source).find((mine) => mine.id === gap.id)?.line ?? gap.line;
 }
 
 function wholeNumber(text: string): number {

@@ -37,10 +37,10 @@ test.each(CREATE_LINES.map((line) => [line.join(' '), line] as const))(
   },
 );
 
-/** The stock client sends variables in an order that differs from run to run. */
+/** The stock client sends variables and volumes in an order that differs from run to run. */
 function inOrder(body: string): string {
   return body.replace(
-    /"Env":(\[.*?\])/,
-    (_whole, list: string) => `"Env":${JSON.stringify((JSON.parse(list) as string[]).sort())}`,
+    /"(Env|Binds)":(\[.*?\])/g,
+    (_whole, key: string, list: string) => `"${key}":${JSON.stringify((JSON.parse(list) as string[]).sort())}`,
   );
 }

@@ -142,6 +142,96 @@ describe('clean hands', () => {
   });
 });
 
+describe('a daemon that was killed in the middle of a start', () => {
+  test('has asked for a task that comes when the next one is there: it is taken away', async () => {
+    const before = await traces();
+    const id = await create('sleep 1000');
+    // Its files are there after a run.
+    await start(id);
+    await api.request('POST', `/containers/${id}/kill`);
+    const containerd = connectContainerd(join(engine.execRoot, 'containerd', 'containerd.sock'), 'mydocker');
+    try {
+      const { mounts } = await containerd.snapshots.mounts({ snapshotter: 'overlayfs', key: id });
+      const { pid } = await containerd.tasks.create({ containerId: id, rootfs: mounts });
+      await eventually('the task is gone', async () => (await containerd.tasks.list({})).tasks.length === 0);
+      expect(isRunning(pid)).toBe(false);
+    } finally {
+      containerd.close();
+    }
+    await remove(id);
+    expect(await traces()).toEqual(before);
+  });
+});
+
+describe('two clients at once', () => {
+  test('rm -f of a container that is being started: it starts, and is removed', async () => {
+    const before = await traces();
+    for (let round = 0; round < 3; round++) {
+      const id = await create('sleep 1000');
+      const starting = start(id);
+      await sleep(round * 20);
+      const [started, removed] = await Promise.allSettled([starting, remove(id)]);
+      expect(removed).toMatchObject({ status: 'fulfilled' });
+      if (started.status === 'rejected')
+        expect(String(started.reason)).toMatch(/marked for removal|No such container/);
+      expect(openCgroup(`/mydocker/${id}`).exists()).toBe(false);
+    }
+    expect(await traces()).toEqual(before);
+  });
+
+  test('rm without force of a container that is being started: refused, and it runs', async () => {
+    const id = await create('sleep 1000');
+    const starting = start(id);
+    await sleep(20);
+    await expect(api.json('DELETE', `/containers/${id}`)).rejects.toThrow('Stop the container before');
+    await starting;
+    expect((await inspect(id)).State.Status).toBe('running');
+    await remove(id);
+  });
+
+  test('kill and exec of a container that is being started mean the one that is started', async () => {
+    const id = await create('sleep 1000');
+    const starting = start(id);
+    await sleep(20);
+    await api.json('POST', `/containers/${id}/exec`, { body: { Cmd: ['true'] } });
+    await api.request('POST', `/containers/${id}/kill`);
+    await starting;
+    expect((await inspect(id)).State).toMatchObject({ Status: 'exited', ExitCode: 137 });
+    await remove(id);
+  });
+
+  test('two removals: one removes, the other is told so; the removal is told of once', async () => {
+    const id = await create('sleep 1000');
+    await start(id);
+    const events = await api.request('GET', '/events', {
+      query: { filters: JSON.stringify({ container: [id], event: ['destroy'] }) },
+    });
+    let told = '';
+    events.on('data', (data: Buffer) => (told += data.toString()));
+    const outcomes = await Promise.allSettled([remove(id), remove(id), remove(id)]);
+    expect(outcomes.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
+    for (const outcome of outcomes)
+      if (outcome.status === 'rejected')
+        expect(String(outcome.reason)).toMatch(/removal of container .* is already in progress/);
+    await eventually('the removal is told of', () => told.includes('destroy'));
+    expect(told.trim().split('\n')).toHaveLength(1);
+    events.destroy();
+  });
+});
+
+describe('an archive that ends too early', () => {
+  test('leaves nothing in the content store', async () => {
+    const body = createReadStream(engine.archive, { end: 500_000 });
+    await expect(api.request('POST', '/images/load', { body })).rejects.toThrow('the archive cannot be read');
+    const containerd = connectContainerd(join(engine.execRoot, 'containerd', 'containerd.sock'), 'mydocker');
+    try {
+      expect((await containerd.content.listStatuses({})).statuses).toEqual([]);
+    } finally {
+      containerd.close();
+    }
+  });
+});
+
 describe('the API', () => {
   test('wait tells of the next exit, of a container that has ended at once, and of the removal', async () => {
     const id = await create('exit 3');
