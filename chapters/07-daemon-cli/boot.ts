@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { accessSync, constants, existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import type { Server } from 'node:http';
 import { connect } from 'node:net';
 import { dirname, join } from 'node:path';
@@ -17,7 +17,7 @@ import type { Daemon } from './daemon.ts';
 import { eventBus } from './event-bus.ts';
 import { openExecStore } from './exec-store.ts';
 import { openImages } from './images.ts';
-import { log, setLogLevel } from './log.ts';
+import { explain, log, setLogLevel } from './log.ts';
 import { openRuns } from './runs.ts';
 import { connectSupervisor } from './supervisor.ts';
 import { openVolumeStore } from './volume-store.ts';
@@ -36,7 +36,8 @@ export async function boot(options: DaemonOptions): Promise<RunningDaemon> {
   const down: (() => unknown)[] = [];
   try {
     // The folders are this daemon's alone, also after one that was killed: the kernel drops its lock.
-    mkdirSync(options.dataRoot, { recursive: true, mode: 0o711 });
+    makeRoot('--data-root', options.dataRoot);
+    makeRoot('--exec-root', options.execRoot);
     mkdirSync(join(options.execRoot, 'containers'), { recursive: true, mode: 0o711 });
     down.push(await lock(options.dataRoot));
     const id = await engineId(options.dataRoot);
@@ -117,6 +118,22 @@ async function takeDown(down: (() => unknown)[]): Promise<void> {
     } catch (error) {
       log('warn', 'going down', error);
     }
+}
+
+/**
+ * Makes a folder and those above it that are missing, one by one: Node's own `recursive` says ENOENT of a read-only file system.
+ * @throws Error that names the flag, the folder and the kernel's reason
+ */
+function makeRoot(flag: string, path: string): void {
+  const missing: string[] = [];
+  for (let folder = path; !existsSync(folder); folder = dirname(folder)) missing.unshift(folder);
+  try {
+    for (const folder of missing) mkdirSync(folder, { mode: 0o711 });
+    readdirSync(path);
+    accessSync(path, constants.W_OK);
+  } catch (error) {
+    throw new Error(`${flag} ${path}: ${explain(error)}: give a folder that can be written to`);
+  }
 }
 
 async function lock(dataRoot: string): Promise<() => unknown> {

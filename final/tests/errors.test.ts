@@ -104,6 +104,21 @@ describe('one clear error, Docker’s exit status and nothing half-made for', ()
     places.remove();
   });
 
+  test.each([
+    ['a read-only file system', '/proc/sys/nowhere/data', /--data-root .*: (EACCES|EROFS|ENOENT|EPERM)/],
+    ['a file', '/etc/passwd', /--data-root \/etc\/passwd: ENOTDIR/],
+  ])('a data-root on %s', (_what, dataRoot, says) => {
+    const execRoot = join(t.root, 'other-run');
+    const result = spawnSync(join(BIN, 'mydockerd'), ['--data-root', dataRoot, '--exec-root', execRoot], {
+      encoding: 'utf8',
+      timeout: 20_000,
+    });
+    expect(result.status).toBe(1);
+    expect(result.stderr).toMatch(says);
+    expect(result.stderr.trim().split('\n')).toHaveLength(1);
+    expect(existsSync(execRoot)).toBe(false);
+  });
+
   test('a second mydockerd in the same places', () => {
     const { dataRoot, execRoot } = t.engine;
     const result = spawnSync(join(BIN, 'mydockerd'), ['--data-root', dataRoot, '--exec-root', execRoot], {

@@ -41,6 +41,7 @@ test.each(CREATE_LINES.map((line) => [line.join(' '), line] as const))(
 function inOrder(body: string): string {
   return body.replace(
     /"(Env|Binds)":(\[.*?\])/g,
-    (_whole, key: string, list: string) => `"${key}":${JSON.stringify((JSON.parse(list) as string[]).sort())}`,
+    (_whole, key: string, list: string) =>
+      `"${key}":${JSON.stringify((JSON.parse(list) as string[]).sort())}`,
   );
 }
