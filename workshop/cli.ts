@@ -4,6 +4,7 @@ import { beginCommand } from './commands/begin.ts';
 import { checkCommand } from './commands/check.ts';
 import { demoCommand } from './commands/demo.ts';
 import { doctorCommand } from './commands/doctor.ts';
+import { gradeCommand } from './commands/grade.ts';
 import { hintCommand } from './commands/hint.ts';
 import { progressCommand } from './commands/progress.ts';
 import { proveCommand } from './commands/prove.ts';
@@ -25,6 +26,7 @@ for (const command of [
   demoCommand,
   doctorCommand,
   proveCommand,
+  gradeCommand,
 ])
   program.addCommand(command());
 

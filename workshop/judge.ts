@@ -23,7 +23,8 @@ if (process.argv[1] === import.meta.filename) {
   process.exit(0);
 }
 
-async function judge(tree: string, chapter: string, gap: string, seed: number): Promise<Verdict> {
+/** Runs the exercise of a gap of a tree, and says what it found. */
+export async function judge(tree: string, chapter: string, gap: string, seed: number): Promise<Verdict> {
   const { trial, cleanUp } = trialOf(seed);
   try {
     const file = join(tree, 'chapters', chapter, 'exercises.ts');
