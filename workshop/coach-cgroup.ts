@@ -61,7 +61,7 @@ export const cgroupRules: readonly Rule[] = [
     calls: ['mkdir'],
     codes: ['EEXIST'],
     when: inCgroups,
-    says: 'There is a cgroup of this name already, perhaps left by an earlier attempt. Use it, take another name, or remove it (npm run reset -- --kernel).',
+    says: 'There is a cgroup of this name already, perhaps left by an earlier attempt. Use it, take another name, or remove it with rmdir.',
   },
   {
     calls: [...WRITE, 'mkdir'],
