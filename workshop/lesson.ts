@@ -1,6 +1,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { basename, dirname, join, relative } from 'node:path';
 import { Marked, type Token, type Tokens } from 'marked';
+import { highlight } from './highlight.ts';
 import { region } from './regions.ts';
 
 export interface Lesson {
@@ -69,8 +70,10 @@ export function renderLesson(path: string, slug = basename(dirname(path))): Less
           .replace(/^-|-$/g, '');
         if (depth === 1) title = text;
         if (depth === 2) sections.push({ id, text });
-        return `<h${depth} id="${id}">${html}</h${depth}>\n`;
+        const anchor = depth === 1 ? '' : ` <a class="anchor" href="#${id}" aria-label="This section">#</a>`;
+        return `<h${depth} id="${id}">${html}${anchor}</h${depth}>\n`;
       },
+      code: ({ text, lang }: Tokens.Code): string => `${highlight(text, lang || 'text')}\n`,
     },
   });
   const html = marked.parse(readFileSync(path, 'utf8'), { async: false });
@@ -98,9 +101,26 @@ function onlyLink(tokens: Token[]): { href: string; text: string } | undefined {
 function quotation(lesson: string, { href, text }: { href: string; text: string }): string {
   const [file = '', name = ''] = href.split('#');
   const path = join(dirname(lesson), file);
-  if (!existsSync(path)) throw new Error(`${lesson} quotes ${file}: there is no such file`);
-  const code = region(readFileSync(path, 'utf8'), decodeURIComponent(name), path);
-  return `<figure class="quote"><figcaption>${escapeHtml(text)}</figcaption><pre><code class="language-ts">${escapeHtml(code)}</code></pre></figure>\n`;
+  const place = `${lesson}:${lineOf(lesson, href)}`;
+  if (!existsSync(path)) throw new Error(`${place} quotes ${file}: there is no such file`);
+  let code: string;
+  try {
+    code = region(readFileSync(path, 'utf8'), decodeURIComponent(name), path);
+  } catch (cause) {
+    throw new Error(`${place}: ${(cause as Error).message}`, { cause });
+  }
+  return `<figure class="quote"><figcaption>${escapeHtml(text)}</figcaption>${highlight(code, 'ts')}</figure>\n`;
+}
+
+/** The line of a lesson, from 1, on which it first links to `href`; 1 when it nowhere does. */
+export function lineOf(lesson: string, href: string): number {
+  const lines = readFileSync(lesson, 'utf8').split('\n');
+  return (
+    Math.max(
+      0,
+      lines.findIndex((line) => line.includes(`](${href}`)),
+    ) + 1
+  );
 }
 
 export function escapeHtml(text: string): string {

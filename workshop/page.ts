@@ -45,10 +45,13 @@ export function errorPage(message: string): string {
 }
 
 const STYLE = `
-:root { --ink: #1d2430; --soft: #5a6577; --paper: #fdfcf9; --panel: #f3f1ea; --rule: #dcd8cc; --accent: #0b5fa5; }
-@media (prefers-color-scheme: dark) {
-  :root { --ink: #dfe3ea; --soft: #98a2b3; --paper: #14181f; --panel: #1c222c; --rule: #303948; --accent: #74b3ec; }
+:root {
+  color-scheme: light dark;
+  --ink: light-dark(#1d2430, #dfe3ea); --soft: light-dark(#5a6577, #98a2b3); --paper: light-dark(#fdfcf9, #14181f);
+  --panel: light-dark(#f3f1ea, #1c222c); --rule: light-dark(#dcd8cc, #303948); --accent: light-dark(#0b5fa5, #74b3ec);
 }
+:root[data-theme=light] { color-scheme: light; }
+:root[data-theme=dark] { color-scheme: dark; }
 * { box-sizing: border-box; }
 html { scroll-behavior: smooth; scroll-padding-top: 1rem; }
 body { margin: 0; background: var(--paper); color: var(--ink); font: 17px/1.65 Georgia, 'Iowan Old Style', 'Liberation Serif', serif; }
@@ -87,8 +90,10 @@ td:first-child > code, td:nth-child(2) > code { white-space: nowrap; }
 blockquote { margin: 1.2rem 0; padding: .1rem 1.1rem; border-left: 4px solid var(--rule); color: var(--soft); }
 details { margin: 1rem 0; }
 summary { cursor: pointer; }
+.anchor { color: var(--soft); text-decoration: none; font-weight: 400; opacity: 0; }
+:is(h2, h3, h4):hover .anchor, .anchor:focus { opacity: 1; }
 footer { display: flex; justify-content: space-between; gap: 1rem; margin-top: 4rem; padding-top: 1rem; border-top: 1px solid var(--rule); font: 15px/1.4 system-ui, sans-serif; }
 footer a { text-decoration: none; } footer small { display: block; color: var(--soft); }
 footer a:last-child { text-align: right; }
-@media print { nav, .chapters, footer { display: none; } body { display: block; } pre { white-space: pre-wrap; } h2 { break-after: avoid; } }
+@media print { :root { color-scheme: light !important; } .anchor, nav, .chapters, footer { display: none; } body { display: block; } pre { white-space: pre-wrap; } h2 { break-after: avoid; } }
 `;
