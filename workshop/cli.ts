@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import chalk from 'chalk';
 import { beginCommand } from './commands/begin.ts';
+import { bookCommand } from './commands/book.ts';
 import { checkCommand } from './commands/check.ts';
 import { demoCommand } from './commands/demo.ts';
 import { doctorCommand } from './commands/doctor.ts';
@@ -25,6 +26,7 @@ for (const command of [
   demoCommand,
   doctorCommand,
   proveCommand,
+  bookCommand,
 ])
   program.addCommand(command());
 

@@ -50,9 +50,13 @@ export function renderChapter(slug: string): Lesson {
 export function renderLesson(path: string, slug = basename(dirname(path))): Lesson {
   const sections: Lesson['sections'] = [];
   let title = slug;
+  const quoting = new Set<Token>();
   const marked = new Marked({
     gfm: true,
     walkTokens: (token) => {
+      // The one link of a quoting paragraph is looked up later, as it is written.
+      if (token.type === 'paragraph' && onlyLink(token.tokens ?? [])) quoting.add(token.tokens![0]!);
+      if (quoting.has(token)) return;
       if (token.type === 'link' || token.type === 'image') token['href'] = addressOf(token['href'], path);
     },
     renderer: {
@@ -82,12 +86,12 @@ export function renderLesson(path: string, slug = basename(dirname(path))): Less
 
 /** Where a page, a picture or a source file that a lesson links to is served; other addresses and quotations stay as they are. */
 function addressOf(href: string, lesson: string): string {
-  if (/^([a-z]+:|#|\/)/i.test(href) || isQuotation(href)) return href;
+  if (/^([a-z]+:|#|\/)/i.test(href)) return href;
   const [target = '', fragment] = href.split('#');
   const path = relative(ROOT, join(dirname(lesson), target));
   const chapter = /^chapters\/(\d\d-[^/]+)(\/README\.md)?\/?$/.exec(path)?.[1];
   const address = chapter ? `/${chapter}/` : path === 'README.md' ? '/' : `/source/${path}`;
-  return fragment === undefined ? address : `${address}#${fragment}`;
+  return fragment === undefined || isQuotation(href) ? address : `${address}#${fragment}`;
 }
 
 const isQuotation = (href: string): boolean => /^[^:#]+\.ts#./.test(href);
