@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import chalk from 'chalk';
 import { beginCommand } from './commands/begin.ts';
+import { bookCommand } from './commands/book.ts';
 import { checkCommand } from './commands/check.ts';
 import { demoCommand } from './commands/demo.ts';
 import { doctorCommand } from './commands/doctor.ts';
@@ -27,6 +28,7 @@ for (const command of [
   doctorCommand,
   proveCommand,
   gradeCommand,
+  bookCommand,
 ])
   program.addCommand(command());
 

@@ -61,9 +61,10 @@ import {
   umount,
   unshare,
   writeIdMaps,
+  openInRoot,
 } from '../../chapters/02-namespaces/index.ts';
 import { createCgroup, detectCgroups } from '../../chapters/03-cgroups/index.ts';
-import { makeWhiteout, openDirectory, openInRoot, setXattr } from '../../chapters/04-overlayfs/index.ts';
+import { makeWhiteout, openDirectory, setXattr } from '../../chapters/04-overlayfs/index.ts';
 import { explain } from '../coach.ts';
 
 // Every cause is provoked for real, in a child with a mount namespace of its own, and explained there.
@@ -692,12 +693,12 @@ const FILES: Row[] = [
   ],
   [
     'a path that is missing in a root',
-    ({ folder }) => openInRoot(openDirectory(folder), 'a', 0),
+    ({ folder }) => openInRoot(openDirectory(folder), 'a', { flags: 0 }),
     'does not exist below the folder',
   ],
   [
     'a file taken for a directory',
-    ({ folder }) => (made(join(folder, 'f')), openInRoot(openDirectory(folder), 'f/a', 0)),
+    ({ folder }) => (made(join(folder, 'f')), openInRoot(openDirectory(folder), 'f/a', { flags: 0 })),
     'should be a directory is a file',
   ],
   [
