@@ -30,6 +30,8 @@ export {
 export { SyscallError, checked, errnoName, isErrno } from './errors.ts';
 export {
   fork,
+  keepMemoryForChildren,
+  runChild,
   isSingleThreaded,
   singleThreaded,
   waitpid,

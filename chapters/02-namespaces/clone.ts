@@ -5,17 +5,17 @@ import {
   _exit,
   exitCode,
   fork,
+  keepMemoryForChildren,
   pipe,
+  runChild,
   SyscallError,
   waitpid,
 } from '../01-processes/index.ts';
 import { CLONE, flagNames } from './namespaces.ts';
-import { c_clone3, c_madvise, SYS } from './syscalls.ts';
+import { c_clone3, SYS } from './syscalls.ts';
 
 /** sizeof(struct clone_args), first version: eight numbers of 64 bits; flags is the first, exit_signal the fifth. */
 const CLONE_ARGS_BYTES = 64;
-const EVERY_ADDRESS = 2 ** 48 - 4096;
-const MADV_DOFORK = 11;
 
 /**
  * Makes a child in new namespaces, in one step: it is in all of them from its first instruction, and if there is a new pid
@@ -57,20 +57,11 @@ export function clone(flags: number, child: () => number | void): number {
 function cloneHere(flags: number): number {
   const args = Buffer.alloc(CLONE_ARGS_BYTES);
   args.writeBigUInt64LE(BigInt(flags >>> 0));
-  // V8 marks its heap "not for children", also what it has added since the fork. See chapter 01, fork.
-  c_madvise(0, EVERY_ADDRESS, MADV_DOFORK);
+  // Also what V8 has added to its heap since the fork.
+  keepMemoryForChildren();
   try {
     return checked('clone3', c_clone3(SYS.clone3, args, CLONE_ARGS_BYTES));
   } catch (error) {
     return -(error as SyscallError).errno;
-  }
-}
-
-function runChild(child: () => number | void): number {
-  try {
-    return child() ?? 0;
-  } catch (error) {
-    writeSync(2, `${error instanceof Error ? error.message : String(error)}\n`);
-    return 1;
   }
 }

@@ -41,6 +41,8 @@ export {
 } from './mount-options.ts';
 export { mountWithOptions, remountBind, makeReadOnly, type MountRequest } from './mount-with-options.ts';
 export { pivotRoot, enterRoot, chroot, fchdir } from './pivot-root.ts';
+export { openInRoot, openInRootIfThere, openAt, fdPath, O_PATH, type OpenOptions } from './open-in-root.ts';
+export { mkdirAllInRoot, touchInRoot } from './make-in-root.ts';
 export { withNetworkNamespace, bringUpLoopback, type NetworkTarget } from './netns.ts';
 export { createBridge, removeBridge, linkExists, type BridgeOptions } from './bridge.ts';
 export { connectToBridge, disconnectFromBridge, type Connection } from './veth.ts';

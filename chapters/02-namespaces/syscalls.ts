@@ -3,9 +3,6 @@ import { declare } from '../01-processes/index.ts';
 // Namespaces: unshare(2), setns(2), clone(2)
 export const c_unshare = declare<(flags: number) => number>('int unshare(int flags)');
 export const c_setns = declare<(fd: number, nstype: number) => number>('int setns(int fd, int nstype)');
-export const c_madvise = declare<(addr: number, length: number, advice: number) => number>(
-  'int madvise(intptr_t addr, size_t length, int advice)',
-);
 
 // Mounts: mount(2), umount2(2), pivot_root(2), chroot(2), fchdir(2). glibc has pivot_root, though no header says so.
 export const c_mount = declare<
@@ -45,11 +42,20 @@ export const c_setgroups = declare<(size: number, list: Uint32Array) => number>(
  * Calls that glibc has no function for, or not on every supported system. Numbers of old calls differ between machines;
  * since Linux 5.1 a new call has one number on all of them, and these are new. Source: syscall(2).
  */
-export const SYS = { open_tree: 428, move_mount: 429, clone3: 435, mount_setattr: 442 } as const;
+export const SYS = {
+  open_tree: 428,
+  move_mount: 429,
+  clone3: 435,
+  openat2: 437,
+  mount_setattr: 442,
+} as const;
 
 export const c_clone3 = declare<(number: number, args: Buffer, size: number) => number>(
   'long syscall(long number, const uint8_t *args, size_t size)',
 );
+export const c_openat2 = declare<
+  (number: number, dirfd: number, path: string, how: Buffer, size: number) => number
+>('long syscall(long number, int dirfd, const char *path, const uint8_t *how, size_t size)');
 export const c_open_tree = declare<(number: number, dirfd: number, path: string, flags: number) => number>(
   'long syscall(long number, int dirfd, const char *path, unsigned int flags)',
 );

@@ -1,10 +1,11 @@
 import { createHash } from 'node:crypto';
 import { closeSync, constants, fstatSync, readdirSync, readlinkSync, rmSync } from 'node:fs';
 import { isErrno } from '../01-processes/index.ts';
+import { fdPath, openInRoot } from '../02-namespaces/index.ts';
 import { decompress } from './compression.ts';
 import type { Digest } from './digest.ts';
 import { invalidArgument, StoreError } from './errors.ts';
-import { inDirectory, openDirectory, openInRoot, openParent, pathParts } from './in-root.ts';
+import { openDirectory, openParent, pathParts } from './in-root.ts';
 import { readTar } from './tar.ts';
 import type { TarHeader } from './tar-header.ts';
 import { makeNode, setMetadata, setTime } from './tar-node.ts';
@@ -108,7 +109,7 @@ async function applyEntry(target: Target, header: TarHeader, body: AsyncIterable
   if (parts.some((part) => part.startsWith(AUFS_PREFIX) && part !== OPAQUE_NAME)) return;
   const name = parts.pop();
   if (name === undefined) {
-    if (header.type === 'directory') setMetadata(inDirectory(target.root, '.'), header, target.ignored);
+    if (header.type === 'directory') setMetadata(fdPath(target.root, '.'), header, target.ignored);
     return;
   }
   if (name.startsWith(WHITEOUT_PREFIX)) return applyWhiteout(target, parts, name);
@@ -116,7 +117,7 @@ async function applyEntry(target: Target, header: TarHeader, body: AsyncIterable
   //#region entry
   const parent = openParent(target.root, parts, true)!;
   try {
-    const path = inDirectory(parent, name);
+    const path = fdPath(parent, name);
     const existing = lstatIfAny(path);
     const keeps = existing?.isDirectory() && header.type === 'directory';
     if (existing && !keeps) rmSync(path, { recursive: true });
@@ -145,7 +146,7 @@ function openLinkTarget(root: number, linkname: string): { link: string; close: 
   const parent = openParent(root, parts, false);
   if (name === undefined || parent === undefined)
     throw invalidArgument(`a hard link to ${JSON.stringify(linkname)}, which is not in the layer`);
-  return { link: inDirectory(parent, name), close: () => closeSync(parent) };
+  return { link: fdPath(parent, name), close: () => closeSync(parent) };
 }
 
 function applyWhiteout(target: Target, parts: string[], name: string): void {
@@ -157,12 +158,12 @@ function applyWhiteout(target: Target, parts: string[], name: string): void {
   if (parent === undefined) return; // nothing there to be deleted
   try {
     if (name === OPAQUE_NAME) {
-      if (overlay) makeOpaque(inDirectory(parent, '.'));
+      if (overlay) makeOpaque(fdPath(parent, '.'));
       else removeOthers(parent, target.placed);
       return;
     }
-    rmSync(inDirectory(parent, gone), { recursive: true, force: true });
-    if (overlay) makeWhiteout(inDirectory(parent, gone));
+    rmSync(fdPath(parent, gone), { recursive: true, force: true });
+    if (overlay) makeWhiteout(fdPath(parent, gone));
   } finally {
     closeSync(parent);
   }
@@ -170,11 +171,11 @@ function applyWhiteout(target: Target, parts: string[], name: string): void {
 
 /** Empties a directory but for what this layer has put there already. */
 function removeOthers(parent: number, placed: ReadonlySet<string>): void {
-  for (const name of readdirSync(inDirectory(parent, '.'))) {
+  for (const name of readdirSync(fdPath(parent, '.'))) {
     const path = realPath(parent, name);
     if (placed.has(path)) continue;
     if (![...placed].some((other) => other.startsWith(`${path}/`)))
-      rmSync(inDirectory(parent, name), { recursive: true });
+      rmSync(fdPath(parent, name), { recursive: true });
   }
 }
 
@@ -186,14 +187,14 @@ function setDirectoryTime(root: number, header: TarHeader): void {
   let fd: number;
   try {
     const flags = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW;
-    fd = openInRoot(root, pathParts(header.name).join('/') || '.', flags);
+    fd = openInRoot(root, pathParts(header.name).join('/'), { flags });
   } catch (error) {
     // A later entry has put something else there.
     if (isErrno(error, 'ENOENT', 'ENOTDIR', 'ELOOP')) return;
     throw error;
   }
   try {
-    if (fstatSync(fd).isDirectory()) setTime(inDirectory(fd, '.'), header.mtime);
+    if (fstatSync(fd).isDirectory()) setTime(fdPath(fd, '.'), header.mtime);
   } finally {
     closeSync(fd);
   }

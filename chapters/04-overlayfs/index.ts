@@ -33,7 +33,7 @@ export type { SnapshotInfo, SnapshotKind, Snapshotter, Usage } from './snapshott
 export { overlayfsSnapshotter } from './overlay-snapshotter.ts';
 export { tarHeader, type TarHeader, type TarType } from './tar-header.ts';
 export { readTar, writeTar, type TarEntry, type TarInput } from './tar.ts';
-export { inDirectory, openDirectory, openInRoot, openParent, pathParts } from './in-root.ts';
+export { openDirectory, openParent, pathParts } from './in-root.ts';
 export { getXattr, listXattrs, setXattr } from './xattr.ts';
 export { isOpaque, isWhiteout, makeOpaque, makeWhiteout } from './whiteout.ts';
 export { compressionOf, decompress } from './compression.ts';

@@ -22,9 +22,3 @@ export const c_utimensat = declare<
 
 // Locks on open files: flock(2)
 export const c_flock = declare<(fd: number, operation: number) => number>('int flock(int fd, int operation)');
-
-/** The number of openat2(2), the same on every architecture. The C library has no function for it. */
-export const SYS_openat2 = 437;
-export const c_openat2 = declare<
-  (number: number, dirfd: number, path: string, how: BigUint64Array, size: number) => number
->('long syscall(long number, int dirfd, const char *path, const uint64_t *how, size_t size)');

@@ -1,6 +1,5 @@
 import { closeSync, readFileSync, writeSync } from 'node:fs';
-import { checked } from '../01-processes/index.ts';
-import { c_openat2 } from './syscalls.ts';
+import { openAt } from '../02-namespaces/index.ts';
 
 /**
  * @throws Error for a profile on a machine whose kernel has no AppArmor, or has it switched off
@@ -29,10 +28,7 @@ const O_CLOEXEC = 0o2000000;
  */
 export function confineOnExec(proc: number, profile: string | undefined): void {
   if (!profile || profile === 'unconfined') return;
-  const how = Buffer.alloc(24);
-  how.writeBigUInt64LE(BigInt(O_WRONLY | O_CLOEXEC));
-  const path = 'self/attr/apparmor/exec';
-  const fd = checked('openat2', c_openat2(proc, path, how), JSON.stringify(`/proc/${path}`));
+  const fd = openAt(proc, 'self/attr/apparmor/exec', O_WRONLY | O_CLOEXEC);
   try {
     writeSync(fd, `exec ${profile}`);
   } finally {

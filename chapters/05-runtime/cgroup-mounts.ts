@@ -2,16 +2,19 @@ import { symlinkSync } from 'node:fs';
 import { basename, join, posix } from 'node:path';
 import { readCgroups, readMountinfo } from '../01-processes/index.ts';
 import {
+  fdPath,
+  mkdirAllInRoot,
   mount as mountCall,
-  mountSetattr,
   MOUNT_ATTR,
+  mountSetattr,
   MS,
+  openInRoot,
   openTree,
   type ParsedMountOptions,
 } from '../02-namespaces/index.ts';
 import { detectCgroups } from '../03-cgroups/index.ts';
 import type { MountContext } from './mounts.ts';
-import { attach, fdPath, mkdirAllInRoot, openInRoot, using } from './safe-path.ts';
+import { attach, using } from './attach.ts';
 import { setAttributes } from './mount-attributes.ts';
 
 /** One hierarchy of cgroups: where the host has it mounted, and where this process is in it. */

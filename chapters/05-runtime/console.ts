@@ -1,8 +1,8 @@
 import { closeSync, constants, fstatSync } from 'node:fs';
 import { checked, dup2, setControllingTerminal, setWindowSize } from '../01-processes/index.ts';
-import { openTree } from '../02-namespaces/index.ts';
+import { fdPath, openInRoot, openTree, touchInRoot } from '../02-namespaces/index.ts';
 import { makedev } from './devices.ts';
-import { attach, fdPath, openInRoot, touchInRoot, using } from './safe-path.ts';
+import { attach, using } from './attach.ts';
 import { c_connect, c_ioctl, c_sendDescriptor, c_socket, c_socketpair } from './syscalls.ts';
 
 const AF_UNIX = 1;

@@ -10,7 +10,7 @@ import {
   symlinkSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { fdPath } from './safe-path.ts';
+import { fdPath } from '../02-namespaces/index.ts';
 
 /**
  * `tmpcopyup`: fills a fresh tmpfs with what the image has at its place. Directories, files and links, with owner and mode; links are

@@ -1,7 +1,7 @@
 import { chownSync, closeSync, openSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import { checked } from '../01-processes/index.ts';
-import { toHostId, type NamespaceKind } from '../02-namespaces/index.ts';
+import { O_PATH, toHostId, type NamespaceKind } from '../02-namespaces/index.ts';
 import {
   checkResources,
   createCgroup,
@@ -18,7 +18,6 @@ import { runHooks } from './hooks.ts';
 import { checkCapabilities, readIdentity, rlimitNumber } from './identity.ts';
 import { runInit } from './init.ts';
 import { launch, type NamespacePlan } from './launch.ts';
-import { O_PATH } from './safe-path.ts';
 import { compileSeccomp } from './seccomp.ts';
 import { NAMESPACE_TYPES, type OciSpec } from './spec.ts';
 import {

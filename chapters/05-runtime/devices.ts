@@ -1,8 +1,8 @@
 import { chmodSync, closeSync, lchownSync, lstatSync, rmSync, symlinkSync } from 'node:fs';
 import { posix } from 'node:path';
 import { checked, isErrno } from '../01-processes/index.ts';
-import { openTree } from '../02-namespaces/index.ts';
-import { attach, fdPath, mkdirAllInRoot, touchInRoot, using } from './safe-path.ts';
+import { fdPath, mkdirAllInRoot, openTree, touchInRoot } from '../02-namespaces/index.ts';
+import { attach, using } from './attach.ts';
 import type { OciDevice } from './spec.ts';
 import { c_mknodat } from './syscalls.ts';
 

@@ -1,6 +1,6 @@
 import { closeSync, openSync } from 'node:fs';
 import { namespacesOf, setsid } from '../01-processes/index.ts';
-import { namespacePath, type NamespaceKind } from '../02-namespaces/index.ts';
+import { namespacePath, O_PATH, type NamespaceKind } from '../02-namespaces/index.ts';
 import { checkAppArmor } from './apparmor.ts';
 import { openConsole, sendTerminal } from './console.ts';
 import { openContainer, writePidFile, type Container } from './container.ts';
@@ -9,7 +9,7 @@ import { checkCapabilities, readIdentity, rlimitNumber } from './identity.ts';
 import { loadLate, prepareProcess, type ProcessSetup } from './init.ts';
 import { launch, type NamespacePlan } from './launch.ts';
 import { writeOomScoreAdj } from './oom.ts';
-import { O_PATH, using } from './safe-path.ts';
+import { using } from './attach.ts';
 import { compileSeccomp } from './seccomp.ts';
 import { NAMESPACE_TYPES, type OciProcess } from './spec.ts';
 import { becomeProgram } from './trampoline.ts';

@@ -116,7 +116,7 @@ export function checkCapabilities({ capabilities }: Identity): void {
  * @throws SyscallError EPERM for a capability that this process lacks
  */
 export function become({ user, capabilities, known }: Identity): void {
-  //#gap 05.4 become
+  //#gap 05.3 become
   for (const name of known)
     // needs CAP_SETPCAP
     if (!capabilities.bounding.includes(name) && inBounding(name))

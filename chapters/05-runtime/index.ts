@@ -1,4 +1,4 @@
-export { OCI_VERSION, defaultSpec, rootlessSpec } from './spec.ts';
+export { DEFAULT_PATH, OCI_VERSION, READ_ONLY_PATHS, defaultSpec, rootlessSpec } from './spec.ts';
 export type {
   OciSpec,
   OciProcess,

@@ -1,6 +1,13 @@
 import { closeSync, writeSync } from 'node:fs';
 import { checked, isErrno, setNoNewPrivs, setsid } from '../01-processes/index.ts';
-import { CLONE, sethostname, setdomainname, unshare } from '../02-namespaces/index.ts';
+import {
+  CLONE,
+  mkdirAllInRoot,
+  openAt,
+  setdomainname,
+  sethostname,
+  unshare,
+} from '../02-namespaces/index.ts';
 import { confineOnExec } from './apparmor.ts';
 import { cgroupPlaces, type CgroupPlace } from './cgroup-mounts.ts';
 import type { Channel } from './channel.ts';
@@ -20,11 +27,10 @@ import {
   prepareRoot,
   setRootPropagation,
 } from './rootfs.ts';
-import { mkdirAllInRoot } from './safe-path.ts';
 import type { SeccompFilter } from './seccomp.ts';
 import type { NamespaceType, OciProcess, OciSpec } from './spec.ts';
 import { ociState, type ContainerState } from './state.ts';
-import { c_close_range, c_keyctl, c_openat2 } from './syscalls.ts';
+import { c_close_range, c_keyctl } from './syscalls.ts';
 import { writeSysctls } from './sysctl.ts';
 import { becomeProgram } from './trampoline.ts';
 
@@ -234,11 +240,9 @@ function environment(env: readonly string[], uid: number, preserveFds: number): 
 
 /** Blocks in open(2) until `start` opens the other end of the fifo, and says that it goes on. */
 function waitForStart({ proc, fifo }: Init): void {
-  //#gap 05.5 waitForStart
-  const how = Buffer.alloc(24);
-  how.writeBigUInt64LE(BigInt(O_WRONLY | O_CLOEXEC));
+  //#gap 05.4 waitForStart
   // By the host's /proc: the container may have none, or one of its own making.
-  const fd = checked('openat2', c_openat2(proc, `self/fd/${fifo}`, how), 'exec.fifo');
+  const fd = openAt(proc, `self/fd/${fifo}`, O_WRONLY | O_CLOEXEC);
   writeSync(fd, '0');
   closeSync(fd);
   //#end

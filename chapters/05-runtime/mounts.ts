@@ -1,26 +1,23 @@
 import { closeSync, fstatSync, readlinkSync, statfsSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import {
+  fdPath,
+  mkdirAllInRoot,
   mount as mountCall,
-  mountSetattr,
   MOUNT_ATTR,
+  mountSetattr,
   MS,
+  O_PATH,
+  openInRoot,
+  openInRootIfThere,
   openTree,
   parseMountOptions,
+  touchInRoot,
   type ParsedMountOptions,
 } from '../02-namespaces/index.ts';
 import { mountCgroups, type CgroupPlace } from './cgroup-mounts.ts';
 import { copyUp } from './copy-up.ts';
-import {
-  attach,
-  fdPath,
-  mkdirAllInRoot,
-  O_PATH,
-  openInRoot,
-  openInRootIfThere,
-  touchInRoot,
-  using,
-} from './safe-path.ts';
+import { attach, using } from './attach.ts';
 import { setAttributes } from './mount-attributes.ts';
 import type { OciMount } from './spec.ts';
 

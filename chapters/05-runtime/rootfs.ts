@@ -3,18 +3,21 @@ import { readMountinfo } from '../01-processes/index.ts';
 import {
   chroot,
   fchdir,
-  mount,
-  mountSetattr,
+  fdPath,
   MNT,
+  mount,
   MOUNT_ATTR,
+  mountSetattr,
   MS,
+  O_PATH,
+  openInRootIfThere,
   openTree,
   pivotRoot,
   PROPAGATION_OPTIONS,
   umount,
 } from '../02-namespaces/index.ts';
 import { makedev } from './devices.ts';
-import { attach, fdPath, O_PATH, openInRootIfThere, using } from './safe-path.ts';
+import { attach, using } from './attach.ts';
 
 /**
  * Makes the root a mount point in this mount namespace, and sees to it that nothing mounted from here on reaches the namespace it was
@@ -93,7 +96,7 @@ export function setRootPropagation(propagation: string): void {
  * @throws SyscallError
  */
 export function maskPath(rootFd: number, path: string): void {
-  //#gap 05.3 maskPath
+  //#gap 05.2 maskPath
   const target = openInRootIfThere(rootFd, path);
   if (target === undefined) return;
   using(target, () => {

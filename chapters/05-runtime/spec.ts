@@ -154,6 +154,18 @@ export interface OciSeccomp {
   }[];
 }
 
+/** The PATH of a container whose image names none. */
+export const DEFAULT_PATH = 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+
+/** Switches of the kernel: shown to a container, and not to be turned. The same for runc and for dockerd. */
+export const READ_ONLY_PATHS: readonly string[] = [
+  '/proc/bus',
+  '/proc/fs',
+  '/proc/irq',
+  '/proc/sys',
+  '/proc/sysrq-trigger',
+];
+
 /** A mapping of one id range, as `spec --rootless` writes it. */
 const ownId = (hostID: number): OciIdMapping[] => [{ containerID: 0, hostID, size: 1 }];
 
@@ -169,7 +181,7 @@ export function defaultSpec(): OciSpec {
       terminal: true,
       user: { uid: 0, gid: 0 },
       args: ['sh'],
-      env: ['PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', 'TERM=xterm'],
+      env: [DEFAULT_PATH, 'TERM=xterm'],
       cwd: '/',
       capabilities: {
         bounding: capabilities,
@@ -243,7 +255,7 @@ export function defaultSpec(): OciSpec {
         '/sys/firmware',
         '/proc/scsi',
       ],
-      readonlyPaths: ['/proc/bus', '/proc/fs', '/proc/irq', '/proc/sys', '/proc/sysrq-trigger'],
+      readonlyPaths: [...READ_ONLY_PATHS],
     },
   };
 }

@@ -1,13 +1,7 @@
 import koffi from 'koffi';
 import { declare } from '../01-processes/index.ts';
 
-// Paths inside a root: openat2(2), mknod(2). These numbers are the same on x86-64 and arm64.
-const SYS_openat2 = 437;
-const c_syscall_openat2 = declare<
-  (number: number, dirfd: number, path: string, how: Buffer, size: number) => number
->('long syscall(long number, int dirfd, const char *path, const uint8_t *how, size_t size)');
-export const c_openat2 = (dirfd: number, path: string, how: Buffer): number =>
-  Number(c_syscall_openat2(SYS_openat2, dirfd, path, how, how.length));
+// Devices: mknod(2)
 export const c_mknodat = declare<(dirfd: number, path: string, mode: number, dev: number) => number>(
   'int mknodat(int dirfd, const char *pathname, unsigned int mode, unsigned long dev)',
 );

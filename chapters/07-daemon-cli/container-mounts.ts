@@ -151,12 +151,24 @@ function checkDestination(spec: string, destination: string): void {
     );
 }
 
+/** What may be said of a tmpfs. Source: tmpfs(5), and mount(8) for the flags that are of every file system. */
+const TMPFS_OPTION =
+  /^(?:(?:size|nr_blocks|nr_inodes)=\d+[kmg%]?|mode=[0-7]{1,5}|[ug]id=\d+|mpol=\S+|huge=\w+|r[ow]|defaults|(?:no)?(?:exec|suid|dev|atime|diratime|relatime|strictatime)|a?sync|r?(?:private|shared|slave|unbindable))$/i;
+
 /** Memory in the place of a directory: `--tmpfs` and `--mount type=tmpfs`. */
 export function tmpfsMounts(host: HostConfig): { destination: string; options: string[] }[] {
-  const plain = Object.entries(host.Tmpfs ?? {}).map(([destination, options]) => ({
-    destination: posix.normalize(destination),
-    options: ['noexec', 'nosuid', 'nodev', ...options.split(',').filter(Boolean)],
-  }));
+  const plain = Object.entries(host.Tmpfs ?? {}).map(([destination, text]) => {
+    const options = text.split(',').filter(Boolean);
+    for (const option of options)
+      if (!TMPFS_OPTION.test(option))
+        throw badParameter(
+          `invalid tmpfs option ${JSON.stringify(option)} for ${destination}: size=64m, mode=1777, uid=, gid=, nr_inodes=, nr_blocks=, and mount flags such as ro, exec, suid are allowed`,
+        );
+    return {
+      destination: posix.normalize(destination),
+      options: ['noexec', 'nosuid', 'nodev', ...options],
+    };
+  });
   const mounts = (host.Mounts ?? [])
     .filter(({ Type }) => Type === 'tmpfs')
     .map(({ Target, TmpfsOptions, ReadOnly }) => ({

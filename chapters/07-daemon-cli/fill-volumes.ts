@@ -3,7 +3,7 @@ import type { Mount } from '../06-shim-containerd/index.ts';
 import { withContainerRoot } from './container-root.ts';
 import type { ContainerRecord } from './container.ts';
 import type { Daemon } from './daemon.ts';
-import { resolveInRoot } from './in-root.ts';
+import { withDirectoryInRoot } from './in-root.ts';
 
 /**
  * Copies into each volume that is still empty what the image has at its place, as Docker does: a database's image brings the files that
@@ -20,13 +20,11 @@ export async function fillVolumes(
       empty.push({ source, destination });
   if (empty.length === 0) return;
   await withContainerRoot(daemon, record.id, mounts, async (root) => {
-    for (const { source, destination } of empty) {
-      const inside = resolveInRoot(root, destination);
-      const found = await stat(inside).catch(() => undefined);
-      if (!found?.isDirectory()) continue;
-      await cp(inside, source, { recursive: true, preserveTimestamps: true, verbatimSymlinks: true });
-      await copyOwners(inside, source);
-    }
+    for (const { source, destination } of empty)
+      await withDirectoryInRoot(root, destination, async (inside) => {
+        await cp(inside, source, { recursive: true, preserveTimestamps: true, verbatimSymlinks: true });
+        await copyOwners(inside, source);
+      });
   });
 }
 

@@ -1,8 +1,13 @@
-import { createGunzip } from 'node:zlib';
 import type { Readable } from 'node:stream';
 import { posix } from 'node:path';
-import { extract } from 'tar-stream';
-import { MEDIA_TYPE, type ImageConfig, type Index, type Manifest } from '../04-overlayfs/index.ts';
+import {
+  decompress,
+  MEDIA_TYPE,
+  readTar,
+  type ImageConfig,
+  type Index,
+  type Manifest,
+} from '../04-overlayfs/index.ts';
 import type { ContainerdClient } from '../06-shim-containerd/index.ts';
 import { badParameter } from './api-error.ts';
 import { writeBlob } from './image-content.ts';
@@ -45,27 +50,20 @@ export async function readImageArchive(
   const blobs = new Map<string, Blob>();
   const texts = new Map<string, string>();
   const links = new Map<string, string>();
-  const tar = extract();
-  const source = await uncompressed(stream);
-  source.on('error', (error) => tar.destroy(error));
-  source.pipe(tar);
   try {
-    for await (const entry of tar) {
-      const { name, type, linkname, size = 0 } = entry.header;
+    for await (const { header, body } of readTar(decompress(stream))) {
+      const { name, type, linkname, size } = header;
       const path = posix.normalize(name).replace(/^\//, '');
       if (type === 'symlink' || type === 'link')
         links.set(
           path,
-          type === 'link' ? posix.normalize(linkname ?? '') : posix.join(posix.dirname(path), linkname ?? ''),
+          type === 'link' ? posix.normalize(linkname) : posix.join(posix.dirname(path), linkname),
         );
-      if (type !== 'file') {
-        entry.resume();
-        continue;
-      }
+      if (type !== 'file') continue;
       const kept: Buffer[] = [];
       const digest = await writeBlob(
         containerd,
-        tapped(entry, size <= MAX_JSON ? kept : undefined),
+        tapped(body, size <= MAX_JSON ? kept : undefined),
         size,
         lease,
       );
@@ -140,39 +138,9 @@ function manifestOf(digest: string, byDigest: <T>(digest: string) => T): Manifes
   return 'manifests' in content ? manifestOf(content.manifests[0]!.digest, byDigest) : content;
 }
 
-async function* tapped(source: AsyncIterable<unknown>, keep: Buffer[] | undefined): AsyncIterable<Buffer> {
+async function* tapped(source: AsyncIterable<Buffer>, keep: Buffer[] | undefined): AsyncIterable<Buffer> {
   for await (const chunk of source) {
-    keep?.push(chunk as Buffer);
-    yield chunk as Buffer;
+    keep?.push(chunk);
+    yield chunk;
   }
-}
-
-/** The stream itself, or through gunzip where it begins as gzip does. */
-async function uncompressed(stream: Readable): Promise<Readable> {
-  const first = await new Promise<Buffer | null>((resolve, reject) => {
-    const look = (): void => {
-      const chunk = stream.read() as Buffer | null;
-      if (chunk === null) return; // 'end' or another 'readable' follows
-      stop();
-      resolve(chunk);
-    };
-    const ended = (): void => {
-      stop();
-      resolve(null);
-    };
-    const failed = (error: Error): void => {
-      stop();
-      reject(error);
-    };
-    const stop = (): void => {
-      stream.off('readable', look).off('end', ended).off('error', failed);
-    };
-    stream.on('readable', look).on('end', ended).on('error', failed);
-  });
-  if (!first) throw badParameter('the archive is empty');
-  stream.unshift(first);
-  if (first[0] !== 0x1f || first[1] !== 0x8b) return stream;
-  const gunzip = createGunzip();
-  stream.on('error', (error) => gunzip.destroy(error));
-  return stream.pipe(gunzip);
 }

@@ -5,7 +5,14 @@ import {
   parseCapability,
   type Capability,
 } from '../01-processes/index.ts';
-import type { OciMount, OciNamespace, OciProcess, OciSpec } from '../05-runtime/index.ts';
+import {
+  DEFAULT_PATH,
+  READ_ONLY_PATHS,
+  type OciMount,
+  type OciNamespace,
+  type OciProcess,
+  type OciSpec,
+} from '../05-runtime/index.ts';
 import { badParameter } from './api-error.ts';
 import { mergeEnv } from './container-config.ts';
 import { tmpfsMounts } from './container-mounts.ts';
@@ -28,8 +35,6 @@ export interface SpecContext {
   available: readonly Capability[];
 }
 
-const PATH = 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
-
 /** Files of the kernel that tell of the host, or reach it: hidden. Source: moby, oci/defaults.go. */
 const MASKED = [
   '/proc/asound',
@@ -44,8 +49,6 @@ const MASKED = [
   '/sys/firmware',
   '/sys/devices/virtual/powercap',
 ];
-/** Switches of the kernel: shown, and not to be turned. */
-const READ_ONLY = ['/proc/bus', '/proc/fs', '/proc/irq', '/proc/sys', '/proc/sysrq-trigger'];
 
 /**
  * The runtime spec (config.json) of a container, as dockerd would write it: what the Engine API calls a container, in the words that
@@ -78,7 +81,7 @@ export function ociSpec(record: ContainerRecord, context: SpecContext): OciSpec 
         ? {}
         : {
             maskedPaths: host.MaskedPaths ?? MASKED,
-            readonlyPaths: host.ReadonlyPaths ?? READ_ONLY,
+            readonlyPaths: host.ReadonlyPaths ?? [...READ_ONLY_PATHS],
           }),
       devices: (host.Devices ?? []).map(({ PathInContainer, PathOnHost }) => ({
         path: PathInContainer || PathOnHost,
@@ -96,7 +99,7 @@ export function processSpec(
   available: readonly Capability[],
 ): Omit<OciProcess, 'cwd'> {
   const capabilities = effectiveCapabilities(host, available);
-  const base = [PATH, `HOSTNAME=${config.Hostname}`, ...(config.Tty ? ['TERM=xterm'] : [])];
+  const base = [DEFAULT_PATH, `HOSTNAME=${config.Hostname}`, ...(config.Tty ? ['TERM=xterm'] : [])];
   return {
     user: { uid: user.uid, gid: user.gid, additionalGids: user.additionalGids },
     env: mergeEnv(base, config.Env),

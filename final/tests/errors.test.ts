@@ -30,6 +30,12 @@ const mistakes: [what: string, args: string[], status: number, says: RegExp][] =
   ['processors below zero', ['run', '--cpus', '-1', 'busybox', 'true'], 125, /cpus|CPU/i],
   ['a number of processes that is none', ['run', '--pids-limit', 'some', 'busybox'], 125, /some/],
   ['a volume with a relative container path', ['run', '-v', '/tmp:here', 'busybox'], 125, /here/],
+  [
+    'a tmpfs option that there is not',
+    ['run', '--rm', '--tmpfs', '/x:colour=blue', 'busybox', 'true'],
+    125,
+    /invalid tmpfs option "colour=blue" for \/x/,
+  ],
   ['a network that there is not', ['run', '--rm', '--network', 'no-such-net', 'busybox'], 125, /no-such-net/],
   ['a user that there is not', ['run', '--rm', '-u', 'nobody-here', 'busybox'], 125, /nobody-here/],
   ['a container that there is not', ['logs', 'no-such-container'], 1, /No such container: no-such-container/],

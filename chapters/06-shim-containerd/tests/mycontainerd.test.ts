@@ -1,7 +1,9 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { readStatus } from '../../01-processes/index.ts';
 import { decodeEvent, jsonAny, OCI_TYPES, type Event } from '../api.ts';
 import { CODES } from '../grpc-errors.ts';
 import {
@@ -36,6 +38,32 @@ describe('mycontainerd', () => {
       return seen;
     };
   }
+
+  it('says NotFound to a signal whose shim ends meanwhile: the process has ended', async () => {
+    const { client } = engine;
+    const { id, pid } = await createTask(engine, ['sleep', '1000']);
+    await client.tasks.start({ containerId: id });
+    const shim = readStatus(pid)!.ppid;
+    process.kill(shim, 'SIGSTOP');
+    const asked = client.tasks.kill({ containerId: id, signal: 9 });
+    const refused = expect(asked).rejects.toMatchObject({ code: CODES.NotFound });
+    await sleep(200); // the shim is asked, and cannot answer
+    process.kill(shim, 'SIGKILL');
+    await refused;
+    await client.containers.delete({ id });
+  });
+
+  it('does not start a process that has ended already, and says so', async () => {
+    const { client } = engine;
+    const { id, pid } = await createTask(engine, ['sleep', '1000']);
+    process.kill(pid, 'SIGKILL');
+    await client.tasks.wait({ containerId: id });
+    await expect(client.tasks.start({ containerId: id })).rejects.toThrow(
+      'ended before it was started, with status 137',
+    );
+    await client.tasks.delete({ containerId: id });
+    await client.containers.delete({ id });
+  });
 
   it('runs a container of an image that came in by the API: output, exit status, events in order, nothing left', async () => {
     const { client } = engine;

@@ -1,0 +1,62 @@
+import { closeSync, constants, mkdirSync, openSync, readlinkSync } from 'node:fs';
+import { posix } from 'node:path';
+import { isErrno } from '../01-processes/index.ts';
+import { fdPath, O_PATH, openInRoot, openInRootIfThere } from './open-in-root.ts';
+
+const O_DIRECTORY = constants.O_DIRECTORY;
+
+/** As many symbolic links in a row as the kernel follows. */
+const MAX_LINKS = 40;
+
+/**
+ * Makes a directory inside a root, with those above it that are missing, and opens it (O_PATH). Links are followed inside the root,
+ * also those that lead to nothing yet.
+ * @throws SyscallError as openInRoot; ENOTDIR when a file is in the way
+ */
+export function mkdirAllInRoot(rootFd: number, path: string, mode = 0o755, links = 0): number {
+  const there = openInRootIfThere(rootFd, path, { flags: O_PATH | O_DIRECTORY });
+  if (there !== undefined) return there;
+  const clean = posix.normalize(`/${path}`);
+  const { dir, base } = posix.parse(clean);
+  const parent = mkdirAllInRoot(rootFd, dir, mode, links);
+  try {
+    mkdirSync(fdPath(parent, base), { mode });
+    return openInRoot(parent, base, { flags: O_PATH | O_DIRECTORY, noSymlinks: true });
+  } catch (error) {
+    if (!isErrno(error, 'EEXIST') || links === MAX_LINKS) throw error;
+    const target = readlinkIfLink(parent, base);
+    if (target === undefined) return openInRoot(rootFd, clean, { flags: O_PATH | O_DIRECTORY });
+    return mkdirAllInRoot(rootFd, posix.resolve(dir, target), mode, links + 1);
+  } finally {
+    closeSync(parent);
+  }
+}
+
+/** Makes an empty file inside a root if nothing is there, and opens what is (O_PATH). */
+export function touchInRoot(rootFd: number, path: string): number {
+  const there = openInRootIfThere(rootFd, path);
+  if (there !== undefined) return there;
+  const { dir, base } = posix.parse(posix.normalize(`/${path}`));
+  const parent = mkdirAllInRoot(rootFd, dir);
+  try {
+    closeSync(
+      openSync(fdPath(parent, base), constants.O_CREAT | constants.O_NOFOLLOW | constants.O_WRONLY, 0o644),
+    );
+    return openInRoot(parent, base, { noSymlinks: true });
+  } catch (error) {
+    const target = isErrno(error, 'ELOOP') ? readlinkIfLink(parent, base) : undefined;
+    if (target === undefined) throw error;
+    return touchInRoot(rootFd, posix.resolve(dir, target));
+  } finally {
+    closeSync(parent);
+  }
+}
+
+function readlinkIfLink(parent: number, name: string): string | undefined {
+  try {
+    return readlinkSync(fdPath(parent, name));
+  } catch (error) {
+    if (isErrno(error, 'EINVAL', 'ENOENT')) return undefined;
+    throw error;
+  }
+}
