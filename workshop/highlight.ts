@@ -3,7 +3,6 @@ import { createJavaScriptRegexEngine } from 'shiki/engine/javascript';
 import c from 'shiki/langs/c.mjs';
 import json from 'shiki/langs/json.mjs';
 import bash from 'shiki/langs/shellscript.mjs';
-import console from 'shiki/langs/shellsession.mjs';
 import typescript from 'shiki/langs/typescript.mjs';
 import dark from 'shiki/themes/github-dark.mjs';
 import light from 'shiki/themes/github-light.mjs';
@@ -20,7 +19,7 @@ export function highlight(code: string, language = 'text'): string {
   const known = done.get(key);
   if (known !== undefined) return known;
   highlighter ??= createHighlighterCoreSync({
-    langs: [c, json, bash, console, typescript],
+    langs: [c, json, bash, typescript],
     themes: [light, dark],
     engine: createJavaScriptRegexEngine({ forgiving: true }),
   });

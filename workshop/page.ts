@@ -105,5 +105,7 @@ button { cursor: pointer; } #results:not([hidden]) { margin-bottom: 1.2rem; padd
 footer { display: flex; justify-content: space-between; gap: 1rem; margin-top: 4rem; padding-top: 1rem; border-top: 1px solid var(--rule); font: 15px/1.4 system-ui, sans-serif; }
 footer a { text-decoration: none; } footer small { display: block; color: var(--soft); }
 footer a:last-child { text-align: right; }
+/* What a program printed is folded rather than scrolled. */
+pre.language-console { white-space: pre-wrap; overflow-wrap: anywhere; }
 @media print { :root { color-scheme: light !important; } .anchor, button, nav, .chapters, footer { display: none; } body { display: block; } pre { white-space: pre-wrap; } h2 { break-after: avoid; } }
 `;
