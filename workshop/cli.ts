@@ -1,9 +1,11 @@
 import { Command } from 'commander';
 import chalk from 'chalk';
 import { beginCommand } from './commands/begin.ts';
+import { bookCommand } from './commands/book.ts';
 import { checkCommand } from './commands/check.ts';
 import { demoCommand } from './commands/demo.ts';
 import { doctorCommand } from './commands/doctor.ts';
+import { gradeCommand } from './commands/grade.ts';
 import { hintCommand } from './commands/hint.ts';
 import { progressCommand } from './commands/progress.ts';
 import { proveCommand } from './commands/prove.ts';
@@ -25,6 +27,8 @@ for (const command of [
   demoCommand,
   doctorCommand,
   proveCommand,
+  gradeCommand,
+  bookCommand,
 ])
   program.addCommand(command());
 

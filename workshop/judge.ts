@@ -1,9 +1,10 @@
-import { mkdtempSync, rmSync, writeSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { CannotCheck, NotImplemented, Wrong } from '../chapters/01-processes/index.ts';
 import { type Exercise, type Trial } from '../chapters/01-processes/index.ts';
+import { explain } from './coach.ts';
 
 // Judges one gap of one tree: `judge.ts TREE CHAPTER GAP SEED`. The verdict is written as JSON to descriptor 3, so that nothing
 // that the learner's code prints can be taken for it. Started by check.ts, single-threaded, in namespaces of its own.
@@ -13,7 +14,8 @@ export type Verdict =
   | { verdict: 'passed' }
   | { verdict: 'wrong'; expected: string; observed: string; cause: string }
   | { verdict: 'not started'; gap: string }
-  | { verdict: 'error'; message: string; where?: string }
+  /** `cause` is what the errno coach says of a system call that failed. */
+  | { verdict: 'error'; message: string; where?: string; cause?: string }
   | { verdict: 'cannot check'; why: string; remedy: string };
 
 if (process.argv[1] === import.meta.filename) {
@@ -23,7 +25,8 @@ if (process.argv[1] === import.meta.filename) {
   process.exit(0);
 }
 
-async function judge(tree: string, chapter: string, gap: string, seed: number): Promise<Verdict> {
+/** Runs the exercise of a gap of a tree, and says what it found. */
+export async function judge(tree: string, chapter: string, gap: string, seed: number): Promise<Verdict> {
   const { trial, cleanUp } = trialOf(seed);
   try {
     const file = join(tree, 'chapters', chapter, 'exercises.ts');
@@ -34,14 +37,14 @@ async function judge(tree: string, chapter: string, gap: string, seed: number): 
     await exercise.check(trial);
     return { verdict: 'passed' };
   } catch (error) {
-    return verdictOf(error, tree);
+    return verdictOf(error, tree, gap);
   } finally {
     await cleanUp();
   }
 }
 
 /** By name and not by class: the tree that is judged has classes of its own. */
-function verdictOf(error: unknown, tree: string): Verdict {
+function verdictOf(error: unknown, tree: string, gap: string): Verdict {
   for (let at = error; at instanceof Error; at = at.cause) {
     if (at.name === 'NotImplemented') return { verdict: 'not started', gap: (at as NotImplemented).gap };
     if (at.name === 'Wrong') {
@@ -53,14 +56,25 @@ function verdictOf(error: unknown, tree: string): Verdict {
   }
   const message = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
   const stack = error instanceof Error ? (error.stack ?? '') : '';
-  const line = stack
-    .split('\n')
-    .find((text) => text.includes(tree) && !/\/exercise(s|-[\w-]+)\.ts/.test(text));
-  const place = /((?:\/|file:)[^\s()]+\.ts:\d+)/
-    .exec(line ?? '')?.[1]
-    ?.replace('file://', '')
-    .replace(`${tree}/`, '');
-  return { verdict: 'error', message, ...(place && { where: place }) };
+  const place = placeIn(stack, tree, gap);
+  const cause = causeOf(error);
+  return { verdict: 'error', message, ...(place && { where: place }), ...(cause && { cause }) };
+}
+
+/** The line of the tree that the error came from: in the file of the gap, if it passed through that, and not in what the gap called. */
+function placeIn(stack: string, tree: string, gap: string): string | undefined {
+  const places = [...stack.matchAll(/((?:\/|file:)[^\s()]+\.ts):(\d+)/g)]
+    .map(([, file, line]) => ({ file: file!.replace('file://', ''), line }))
+    .filter(({ file }) => file.startsWith(`${tree}/`) && !/\/exercise(s|-[\w-]+)\.ts$/.test(file));
+  const place = places.find(({ file }) => readFileSync(file, 'utf8').includes(`//#gap ${gap} `)) ?? places[0];
+  return place && `${place.file.slice(tree.length + 1)}:${place.line}`;
+}
+
+/** What was said where the error came from, if that was a child of the check; else what the machine shows here and now. */
+function causeOf(error: unknown): string | undefined {
+  if (error instanceof Error && 'likelyCause' in error && typeof error.likelyCause === 'string')
+    return error.likelyCause;
+  return explain(error);
 }
 
 function trialOf(seed: number): { trial: Trial; cleanUp(): Promise<void> } {
@@ -76,6 +90,7 @@ function trialOf(seed: number): { trial: Trial; cleanUp(): Promise<void> } {
       return folder;
     },
     cleanup: (action) => void undo.push(action),
+    explain,
   };
   const cleanUp = async (): Promise<void> => {
     for (let action; (action = undo.pop());) {

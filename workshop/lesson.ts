@@ -1,6 +1,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { basename, dirname, join, relative } from 'node:path';
 import { Marked, type Token, type Tokens } from 'marked';
+import { highlight } from './highlight.ts';
 import { region } from './regions.ts';
 
 export interface Lesson {
@@ -49,9 +50,13 @@ export function renderChapter(slug: string): Lesson {
 export function renderLesson(path: string, slug = basename(dirname(path))): Lesson {
   const sections: Lesson['sections'] = [];
   let title = slug;
+  const quoting = new Set<Token>();
   const marked = new Marked({
     gfm: true,
     walkTokens: (token) => {
+      // The one link of a quoting paragraph is looked up later, as it is written.
+      if (token.type === 'paragraph' && onlyLink(token.tokens ?? [])) quoting.add(token.tokens![0]!);
+      if (quoting.has(token)) return;
       if (token.type === 'link' || token.type === 'image') token['href'] = addressOf(token['href'], path);
     },
     renderer: {
@@ -69,8 +74,10 @@ export function renderLesson(path: string, slug = basename(dirname(path))): Less
           .replace(/^-|-$/g, '');
         if (depth === 1) title = text;
         if (depth === 2) sections.push({ id, text });
-        return `<h${depth} id="${id}">${html}</h${depth}>\n`;
+        const anchor = depth === 1 ? '' : ` <a class="anchor" href="#${id}" aria-label="This section">#</a>`;
+        return `<h${depth} id="${id}">${html}${anchor}</h${depth}>\n`;
       },
+      code: ({ text, lang }: Tokens.Code): string => `${highlight(text, lang || 'text')}\n`,
     },
   });
   const html = marked.parse(readFileSync(path, 'utf8'), { async: false });
@@ -79,12 +86,12 @@ export function renderLesson(path: string, slug = basename(dirname(path))): Less
 
 /** Where a page, a picture or a source file that a lesson links to is served; other addresses and quotations stay as they are. */
 function addressOf(href: string, lesson: string): string {
-  if (/^([a-z]+:|#|\/)/i.test(href) || isQuotation(href)) return href;
+  if (/^([a-z]+:|#|\/)/i.test(href)) return href;
   const [target = '', fragment] = href.split('#');
   const path = relative(ROOT, join(dirname(lesson), target));
   const chapter = /^chapters\/(\d\d-[^/]+)(\/README\.md)?\/?$/.exec(path)?.[1];
   const address = chapter ? `/${chapter}/` : path === 'README.md' ? '/' : `/source/${path}`;
-  return fragment === undefined ? address : `${address}#${fragment}`;
+  return fragment === undefined || isQuotation(href) ? address : `${address}#${fragment}`;
 }
 
 const isQuotation = (href: string): boolean => /^[^:#]+\.ts#./.test(href);
@@ -98,9 +105,26 @@ function onlyLink(tokens: Token[]): { href: string; text: string } | undefined {
 function quotation(lesson: string, { href, text }: { href: string; text: string }): string {
   const [file = '', name = ''] = href.split('#');
   const path = join(dirname(lesson), file);
-  if (!existsSync(path)) throw new Error(`${lesson} quotes ${file}: there is no such file`);
-  const code = region(readFileSync(path, 'utf8'), decodeURIComponent(name), path);
-  return `<figure class="quote"><figcaption>${escapeHtml(text)}</figcaption><pre><code class="language-ts">${escapeHtml(code)}</code></pre></figure>\n`;
+  const place = `${lesson}:${lineOf(lesson, href)}`;
+  if (!existsSync(path)) throw new Error(`${place} quotes ${file}: there is no such file`);
+  let code: string;
+  try {
+    code = region(readFileSync(path, 'utf8'), decodeURIComponent(name), path);
+  } catch (cause) {
+    throw new Error(`${place}: ${(cause as Error).message}`, { cause });
+  }
+  return `<figure class="quote"><figcaption>${escapeHtml(text)}</figcaption>${highlight(code, 'ts')}</figure>\n`;
+}
+
+/** The line of a lesson, from 1, on which it first links to `href`; 1 when it nowhere does. */
+export function lineOf(lesson: string, href: string): number {
+  const lines = readFileSync(lesson, 'utf8').split('\n');
+  return (
+    Math.max(
+      0,
+      lines.findIndex((line) => line.includes(`](${href}`)),
+    ) + 1
+  );
 }
 
 export function escapeHtml(text: string): string {

@@ -23,10 +23,14 @@ export function page(lesson: Lesson, all: readonly Pick<Lesson, 'slug' | 'title'
 <title>${lesson.title}</title>
 <link rel="icon" href="data:,">
 <style>${STYLE}</style>
+<script src="/book.js"  defer></script>
+<script>try { document.documentElement.dataset.theme = localStorage.getItem('theme') ?? ''; } catch {}</script>
 </head>
 <body>
 <details class="chapters"><summary>Chapters</summary></details>
-<nav aria-label="Chapters"><ul>${chapters}</ul></nav>
+<nav aria-label="Chapters"><div class="tools"><input id="search" type="search" placeholder="Search  /" aria-label="Search all lessons" autocomplete="off"><button id="theme" type="button" aria-label="Dark or light">◐</button></div>
+<ul id="results" hidden></ul>
+<ul>${chapters}</ul></nav>
 <main>
 ${lesson.html}
 <footer>${link(all[at - 1], 'Before')}${link(all[at + 1], 'Next')}</footer>
@@ -44,11 +48,14 @@ export function errorPage(message: string): string {
   return `<!doctype html><title>Not shown</title><style>${STYLE}</style><main><h1>This page cannot be shown</h1><pre>${escapeHtml(message)}</pre><p><a href="/">To the start</a></p></main>`;
 }
 
-const STYLE = `
-:root { --ink: #1d2430; --soft: #5a6577; --paper: #fdfcf9; --panel: #f3f1ea; --rule: #dcd8cc; --accent: #0b5fa5; }
-@media (prefers-color-scheme: dark) {
-  :root { --ink: #dfe3ea; --soft: #98a2b3; --paper: #14181f; --panel: #1c222c; --rule: #303948; --accent: #74b3ec; }
+export const STYLE = `
+:root {
+  color-scheme: light dark;
+  --ink: light-dark(#1d2430, #dfe3ea); --soft: light-dark(#5a6577, #98a2b3); --paper: light-dark(#fdfcf9, #14181f);
+  --panel: light-dark(#f3f1ea, #1c222c); --rule: light-dark(#dcd8cc, #303948); --accent: light-dark(#0b5fa5, #74b3ec);
 }
+:root[data-theme=light] { color-scheme: light; }
+:root[data-theme=dark] { color-scheme: dark; }
 * { box-sizing: border-box; }
 html { scroll-behavior: smooth; scroll-padding-top: 1rem; }
 body { margin: 0; background: var(--paper); color: var(--ink); font: 17px/1.65 Georgia, 'Iowan Old Style', 'Liberation Serif', serif; }
@@ -87,8 +94,16 @@ td:first-child > code, td:nth-child(2) > code { white-space: nowrap; }
 blockquote { margin: 1.2rem 0; padding: .1rem 1.1rem; border-left: 4px solid var(--rule); color: var(--soft); }
 details { margin: 1rem 0; }
 summary { cursor: pointer; }
+.tools { display: flex; gap: .4rem; margin-bottom: 1rem; }
+.tools input { flex: 1; min-width: 0; } .tools input, button { font: inherit; color: var(--ink); background: var(--paper); border: 1px solid var(--rule); border-radius: 4px; padding: .25rem .5rem; }
+button { cursor: pointer; } #results:not([hidden]) { margin-bottom: 1.2rem; padding-bottom: .8rem; border-bottom: 1px solid var(--rule); }
+#results small { display: block; color: var(--soft); overflow-wrap: anywhere; } #results mark { background: none; color: var(--accent); font-weight: 600; }
+.copied { position: relative; } .copied > button { position: absolute; top: .4rem; right: .4rem; font: 12px system-ui, sans-serif; opacity: 0; }
+.copied:hover > button, .copied > button:focus { opacity: 1; } @media (hover: none) { .copied > button { opacity: .8; } }
+.anchor { color: var(--soft); text-decoration: none; font-weight: 400; opacity: 0; }
+:is(h2, h3, h4):hover .anchor, .anchor:focus { opacity: 1; }
 footer { display: flex; justify-content: space-between; gap: 1rem; margin-top: 4rem; padding-top: 1rem; border-top: 1px solid var(--rule); font: 15px/1.4 system-ui, sans-serif; }
 footer a { text-decoration: none; } footer small { display: block; color: var(--soft); }
 footer a:last-child { text-align: right; }
-@media print { nav, .chapters, footer { display: none; } body { display: block; } pre { white-space: pre-wrap; } h2 { break-after: avoid; } }
+@media print { :root { color-scheme: light !important; } .anchor, button, nav, .chapters, footer { display: none; } body { display: block; } pre { white-space: pre-wrap; } h2 { break-after: avoid; } }
 `;

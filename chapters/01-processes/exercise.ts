@@ -34,6 +34,8 @@ export interface Trial {
   folder(): string;
   /** Notes how to take away what the check made. Run in reverse order. */
   cleanup(undo: () => void | Promise<void>): void;
+  /** The likely cause of a system call that failed, from the state of the machine around the process that asks. */
+  explain?(error: unknown): string | undefined;
 }
 
 /** The answer is not right yet: what was expected, what was seen, and what that usually means. */

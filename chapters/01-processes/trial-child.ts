@@ -20,7 +20,7 @@ export function inChild<T>(t: Trial, fn: () => T): WaitingChild<T> {
   const hold = pipe();
   const pid = fork(() => {
     closeSync(hold.write);
-    writeSync(said.write, `${JSON.stringify(outcomeOf(fn))}\n`);
+    writeSync(said.write, `${JSON.stringify(outcomeOf(t, fn))}\n`);
     readSync(hold.read, Buffer.alloc(1)); // until the other end is closed
   });
   closeSync(said.write);
@@ -42,12 +42,15 @@ export function inChild<T>(t: Trial, fn: () => T): WaitingChild<T> {
   return { pid, result: outcome.result };
 }
 
-function outcomeOf<T>(fn: () => T): object {
+function outcomeOf<T>(t: Trial, fn: () => T): object {
   try {
     return { result: fn() };
   } catch (error) {
     if (!(error instanceof Error)) return { error: { name: 'Error', message: String(error) } };
-    return { error: { ...error, name: error.name, message: error.message, stack: error.stack } };
+    // Explained here: in the parent the namespaces, mounts and rights are others.
+    const likelyCause = t.explain?.(error);
+    const { name, message, stack } = error;
+    return { error: { ...error, ...(likelyCause && { likelyCause }), name, message, stack } };
   }
 }
 

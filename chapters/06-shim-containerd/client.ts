@@ -1,4 +1,4 @@
-import { Client, credentials, Metadata, type ServiceError } from '@grpc/grpc-js';
+import { Client, connectivityState, credentials, Metadata, type ServiceError } from '@grpc/grpc-js';
 import { serviceDefinition, SERVICES, type Api, type MethodDefinition } from './api.ts';
 import type { Duplex, Input, ServerStream, Unary } from './api-common.ts';
 import { codeName, GrpcError } from './grpc-errors.ts';
@@ -50,7 +50,7 @@ const MAX_MESSAGE = 16 << 20;
 
 /**
  * A client of containerd's gRPC API, over a unix socket. Connects when first used, and again by itself when the server comes back; a
- * call made while there is none fails with Unavailable.
+ * call made while there is none fails with Unavailable, after `patience`.
  *
  *     const containerd = connectContainerd('/run/containerd/containerd.sock', 'default');
  *     const { tasks } = await containerd.tasks.list({});
@@ -59,9 +59,15 @@ const MAX_MESSAGE = 16 << 20;
  * A stream begins when its method is called, not when it is first read.
  * @param address the socket's path, with or without `unix://`
  * @param namespace goes with each call as the header `containerd-namespace`
+ * @param patience how long a call that has one answer waits for a server that is not there, in milliseconds: one that was killed may
+ * be started again at this moment. Default: not at all
  * @throws GrpcError (rejections): its code says what went wrong, see `isGrpcError`
  */
-export function connectContainerd(address: string, namespace: string): ContainerdClient {
+export function connectContainerd(
+  address: string,
+  namespace: string,
+  { patience = 0 }: { patience?: number } = {},
+): ContainerdClient {
   const path = address.replace(/^unix:(\/\/)?/, '');
   const connection = new Client(`unix:${path}`, credentials.createInsecure(), {
     // A path is no host name: Go's HTTP/2 server refuses it in :authority.
@@ -74,7 +80,7 @@ export function connectContainerd(address: string, namespace: string): Container
   });
   const services = Object.keys(SERVICES).map((name) => [
     name,
-    serviceClient(connection, name as keyof Api, namespace),
+    serviceClient(connection, name as keyof Api, namespace, patience),
   ]);
   return {
     ...(Object.fromEntries(services) as { [S in keyof Api]: ClientOf<Api[S]> }),
@@ -96,19 +102,26 @@ export function connectContainerd(address: string, namespace: string): Container
   };
 }
 
-function serviceClient(connection: Client, service: keyof Api, namespace: string): object {
+function serviceClient(connection: Client, service: keyof Api, namespace: string, patience: number): object {
   return Object.fromEntries(
     Object.entries(serviceDefinition(service)).map(([name, method]) => {
       const call = method.requestStream ? duplexCall : method.responseStream ? streamCall : unaryCall;
-      return [name, call(connection, method, `${service}.${name}`, namespace)];
+      return [name, call(connection, method, `${service}.${name}`, namespace, patience)];
     }),
   );
 }
 
 //#region unary
-function unaryCall(connection: Client, method: MethodDefinition, name: string, namespace: string) {
-  return (request: object, options: CallOptions = {}): Promise<object> =>
-    new Promise((resolve, reject) => {
+function unaryCall(
+  connection: Client,
+  method: MethodDefinition,
+  name: string,
+  namespace: string,
+  patience: number,
+) {
+  return async (request: object, options: CallOptions = {}): Promise<object> => {
+    if (patience > 0) await connected(connection, Math.min(patience, options.timeout ?? patience));
+    return new Promise((resolve, reject) => {
       const call = connection.makeUnaryRequest(
         method.path,
         method.requestSerialize,
@@ -120,8 +133,16 @@ function unaryCall(connection: Client, method: MethodDefinition, name: string, n
       );
       onAbort(options, () => call.cancel());
     });
+  };
 }
 //#endregion
+
+/** Waits for the connection, at most `patience` milliseconds; then the call itself says what is wrong. */
+function connected(connection: Client, patience: number): Promise<void> {
+  if (connection.getChannel().getConnectivityState(false) === connectivityState.READY)
+    return Promise.resolve();
+  return new Promise((resolve) => connection.waitForReady(Date.now() + patience, () => resolve()));
+}
 
 function streamCall(connection: Client, method: MethodDefinition, name: string, namespace: string) {
   return (request: object, options: CallOptions = {}): AsyncIterable<object> => {

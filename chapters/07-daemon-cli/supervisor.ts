@@ -31,7 +31,7 @@ export async function connectSupervisor(options: DaemonOptions): Promise<Supervi
   const state = join(options.execRoot, 'containerd');
   const address = options.containerd?.replace(/^unix:(\/\/)?/, '') ?? join(state, 'containerd.sock');
   const pidfile = join(state, 'mycontainerd.pid');
-  const client = connectContainerd(address, NAMESPACE);
+  const client = connectContainerd(address, NAMESPACE, { patience: START_LIMIT });
 
   const answers = async (timeout: number): Promise<boolean> => {
     try {

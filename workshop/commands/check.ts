@@ -93,7 +93,10 @@ export function explain(gap: Gap, verdict: Verdict): string {
       row('observed', verdict.observed),
       row('likely cause', verdict.cause),
     );
-  if (verdict.verdict === 'error') lines.push(row('error', verdict.message));
+  if (verdict.verdict === 'error') {
+    lines.push(row('error', verdict.message));
+    if (verdict.cause) lines.push(row('likely cause', verdict.cause));
+  }
   if (verdict.verdict === 'cannot check') lines.push(row('why', verdict.why), row('remedy', verdict.remedy));
   const where =
     verdict.verdict === 'error' && verdict.where ? verdict.where : `${gap.file}:${lineInMyTree(gap)}`;

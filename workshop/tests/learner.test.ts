@@ -2,6 +2,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'no
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { checkGap } from '../check.ts';
+import { explain } from '../commands/check.ts';
 import { withGap } from '../gaps.ts';
 import {
   begin,
@@ -120,6 +121,25 @@ describe('a check', () => {
       message: 'TypeError: mine',
       where: expect.stringMatching(/^chapters\/01-processes\/proc\.ts:\d+/),
     });
+  });
+
+  test('explains a system call that failed, from the state of the process that called', async () => {
+    const netns = selectGap('02.4');
+    const fork = selectGap('01.2'); // the check needs it
+    replaceBody(fork, fork.body, tree);
+    const closed = `const there = openSync(path, 'r');
+closeSync(there);
+setns(there, CLONE.NEWNET);
+return fn();`;
+    replaceBody(netns, closed, tree);
+    const found = await checkGap(tree, netns, { seed: 1 });
+    expect(found).toMatchObject({
+      verdict: 'error',
+      message: expect.stringContaining('setns fd'),
+      where: expect.stringMatching(/^chapters\/02-namespaces\/netns\.ts:\d+/),
+      cause: expect.stringContaining('it was closed before it was joined'),
+    });
+    expect(explain(netns, found)).toMatch(/likely cause.*The descriptor is not open/);
   });
 
   test('ends code that does not, and code that ends the process', async () => {

@@ -2,7 +2,8 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { decodeEvent, type Event } from '../api.ts';
-import { CODES } from '../grpc-errors.ts';
+import { connectContainerd } from '../client.ts';
+import { CODES, isGrpcError } from '../grpc-errors.ts';
 import {
   importBaseImage,
   isRunning,
@@ -33,6 +34,25 @@ describe('mycontainerd and the death of processes', () => {
     }
     throw new Error('the events ended');
   }
+
+  it('is waited for by a patient client while it is away, and not by another', async () => {
+    const patient = connectContainerd(engine.address, engine.name, { patience: 20_000 });
+    try {
+      await patient.version.version({});
+      await engine.end('SIGKILL');
+      await until('the connection has ended', async () => {
+        const answer = await engine.client.version
+          .version({}, { timeout: 500 })
+          .catch((error: unknown) => error);
+        return isGrpcError(answer, 'Unavailable');
+      });
+      const waiting = patient.version.version({});
+      await engine.start();
+      expect((await waiting).version).toBeTruthy();
+    } finally {
+      patient.close();
+    }
+  });
 
   it('finds a running container again after its own kill -9; the container noticed nothing', async () => {
     const { client } = engine;

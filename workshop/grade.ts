@@ -1,0 +1,199 @@
+import { createHash, randomInt } from 'node:crypto';
+import {
+  appendFileSync,
+  closeSync,
+  existsSync,
+  fsyncSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { isAlive } from '../chapters/01-processes/index.ts';
+import { detectCgroups, openCgroup } from '../chapters/03-cgroups/index.ts';
+import type { Gap } from './gaps.ts';
+import { CGROUP, judgeApart, LIMITS, type Limits } from './grade-sandbox.ts';
+import { findSubmissions, layIn, referenceTree, type Submission } from './grade-submission.ts';
+import type { Verdict } from './judge.ts';
+import { ROOT } from './learner.ts';
+import { readSources } from './sources.ts';
+
+/** One learner's gap, judged. */
+export interface Mark {
+  learner: string;
+  gap: string;
+  verdict: Verdict;
+}
+
+/** A class, judged. In the order of the submissions as given, and of the gaps. */
+export interface Grades {
+  seed: number;
+  gaps: Pick<Gap, 'id' | 'name' | 'chapter'>[];
+  learners: { name: string; marks: Mark[] }[];
+}
+
+export interface GradeOptions {
+  paths: readonly string[];
+  gaps: readonly Gap[];
+  /** Where results are kept. */
+  out: string;
+  /** Without one: that of the run that is gone on with, or one by chance. */
+  seed?: number;
+  /** how many at once */
+  jobs: number;
+  limits?: Limits;
+  /** Go on where a run with the same seed and the same reference stopped; true unless told. */
+  resume?: boolean;
+  signal?: AbortSignal;
+  /** Called after each gap that has been judged. */
+  onMark?: (mark: Mark, done: number, all: number) => void;
+}
+
+/**
+ * Judges every gap of every submission. Each verdict is kept on disk as soon as it is there, so that a run that was interrupted goes on where it stopped.
+ * @throws Refused for what is no submission, before anything is judged; Error "interrupted" when the signal came
+ */
+export async function grade(options: GradeOptions): Promise<Grades> {
+  const { gaps, out, jobs, limits = LIMITS, signal } = options;
+  sweep();
+  const scratch = mkdtempSync(join(tmpdir(), `${CGROUP}-${process.pid}-`));
+  try {
+    const submissions = findSubmissions(options.paths, scratch);
+    mkdirSync(out, { recursive: true });
+    const kept = openResults(out, options, referenceDigest(limits));
+    const reference = referenceTree(scratch);
+    const hidden = [ROOT, scratch, out, ...submissions.map(({ tree }) => tree)];
+    const work = submissions.flatMap((submission) => gaps.map((gap) => ({ submission, gap })));
+    const marks = new Map<string, Mark>();
+    let done = 0;
+    const judgeOne = async ({ submission, gap }: { submission: Submission; gap: Gap }): Promise<void> => {
+      const laid = layIn(gap, submission);
+      const key = keyOf(submission.name, gap.id, laid);
+      const verdict =
+        kept.verdicts.get(key) ??
+        ('verdict' in laid
+          ? laid.verdict
+          : await judgeApart(gap, laid.file, {
+              seed: kept.seed,
+              limits,
+              reference,
+              hidden,
+              modules: join(ROOT, 'node_modules'),
+              ...(signal && { signal }),
+            }));
+      if (!kept.verdicts.has(key)) kept.add(key, verdict);
+      const mark: Mark = { learner: submission.name, gap: gap.id, verdict };
+      marks.set(`${submission.name}\n${gap.id}`, mark);
+      options.onMark?.(mark, ++done, work.length);
+    };
+    await atOnce(work, jobs, judgeOne);
+    return {
+      seed: kept.seed,
+      gaps: gaps.map(({ id, name, chapter }) => ({ id, name, chapter })),
+      learners: submissions.map(({ name }) => ({
+        name,
+        marks: gaps.map((gap) => marks.get(`${name}\n${gap.id}`)!),
+      })),
+    };
+  } finally {
+    rmSync(scratch, { recursive: true, force: true });
+  }
+}
+
+/** Takes away what a grader has left that was killed: its cgroups and folders bear its process id. */
+function sweep(): void {
+  const { hierarchies, unified } = detectCgroups();
+  const tops = [...hierarchies.map(({ mountPoint }) => mountPoint), ...(unified ? [unified] : [])];
+  const left = (folder: string): string[] =>
+    readdirSync(folder).filter((name) => {
+      const holder = new RegExp(`^${CGROUP}-(\\d+)-`).exec(name)?.[1];
+      return holder !== undefined && !isAlive(Number(holder));
+    });
+  for (const name of new Set(tops.flatMap(left))) {
+    openCgroup(`/${name}`).kill();
+    openCgroup(`/${name}`).remove();
+  }
+  for (const name of left(tmpdir())) rmSync(join(tmpdir(), name), { recursive: true, force: true });
+}
+
+async function atOnce<T>(work: readonly T[], jobs: number, run: (one: T) => Promise<void>): Promise<void> {
+  let next = 0;
+  let failed = false;
+  const worker = async (): Promise<void> => {
+    while (next < work.length && !failed)
+      await run(work[next++]!).catch((error: unknown) => {
+        failed = true;
+        throw error;
+      });
+  };
+  const ends = await Promise.allSettled(Array.from({ length: Math.min(jobs, work.length) }, worker));
+  const bad = ends.find((end) => end.status === 'rejected');
+  if (bad) throw bad.reason as Error;
+}
+
+/** A verdict is reused only for the same learner, gap and code. */
+const keyOf = (name: string, gap: string, laid: object): string =>
+  createHash('sha256')
+    .update(JSON.stringify([name, gap, laid]))
+    .digest('hex');
+
+const referenceDigest = (limits: Limits): string => {
+  const hash = createHash('sha256').update(JSON.stringify(limits));
+  for (const [file, source] of readSources(ROOT))
+    if (!file.includes('/tests/')) hash.update(`${file}\0${source}\0`);
+  return hash.digest('hex');
+};
+
+interface Results {
+  seed: number;
+  verdicts: Map<string, Verdict>;
+  add(key: string, verdict: Verdict): void;
+}
+
+/** `results.jsonl`: first a line that says what was judged with, then a line for each verdict. A torn last line is left out. */
+function openResults(out: string, { seed, resume = true }: GradeOptions, reference: string): Results {
+  const path = join(out, 'results.jsonl');
+  const verdicts = new Map<string, Verdict>();
+  const [head, ...lines] =
+    existsSync(path) && resume ? readFileSync(path, 'utf8').split('\n').map(parsed) : [];
+  const before = head as { version?: number; seed: number; reference: string } | undefined;
+  const same =
+    before?.version === 1 && before.reference === reference && (seed === undefined || seed === before.seed);
+  if (same)
+    for (const line of lines as ({ key: string; verdict: Verdict } | undefined)[])
+      if (line) verdicts.set(line.key, line.verdict);
+  const state = { version: 1, seed: same ? before.seed : (seed ?? randomInt(2 ** 31)), reference };
+  const rows = [state, ...[...verdicts].map(([key, verdict]) => ({ key, verdict }))];
+  writeWhole(path, rows.map((row) => `${JSON.stringify(row)}\n`).join(''));
+  return {
+    seed: state.seed,
+    verdicts,
+    add: (key, verdict) => appendFileSync(path, `${JSON.stringify({ key, verdict })}\n`, { flush: true }),
+  };
+}
+
+function parsed(line: string): unknown {
+  try {
+    return JSON.parse(line);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Writes a file so that there is the old text or the new, never half. */
+export function writeWhole(path: string, text: string): void {
+  const fd = openSync(`${path}.new`, 'w');
+  try {
+    writeFileSync(fd, text);
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+  renameSync(`${path}.new`, path);
+}
