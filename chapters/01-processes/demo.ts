@@ -85,13 +85,17 @@ async function start(s: Step, argv: string[], before: () => void = () => {}): Pr
     before();
     execve(argv[0]!, argv, ['PATH=/bin:/usr/bin']);
   });
-  let waited: Promise<unknown> | undefined;
-  s.cleanup(`end process ${pid}`, async () => {
-    if (isAlive(pid)) kill(pid, SIGNALS['SIGKILL']!);
-    await (waited ??= waitAsync(pid).catch(() => undefined));
-  });
+  endWithStep(s, pid);
   await eventually(() => readStat(pid)?.comm !== readStat('self')!.comm);
   return pid;
+}
+
+/** Ends a child with the step, if it has not ended by then: also when the demo is interrupted in the middle of it. */
+function endWithStep(s: Step, pid: number): void {
+  s.cleanup(`end process ${pid}`, async () => {
+    if (isAlive(pid)) kill(pid, SIGNALS['SIGKILL']!);
+    await waitAsync(pid).catch(() => undefined);
+  });
 }
 
 async function eventually(holds: () => boolean): Promise<boolean> {
@@ -131,8 +135,7 @@ async function lifetime(s: Step): Promise<void> {
   const status = await waitAsync(pid);
   s.call(`waitpid(${pid})`, JSON.stringify(status));
   s.claim('the status is the program’s own', exitCode(status) === 42);
-  const killed = fork(() => execve('/bin/sleep', ['sleep', '1000'], []));
-  await eventually(() => readStat(killed)?.comm === 'sleep');
+  const killed = await start(s, ['/bin/sleep', '1000']);
   kill(killed, SIGNALS['SIGTERM']!);
   s.call(`kill(${killed}, SIGTERM)`, 0);
   const end = await waitAsync(killed);
@@ -168,6 +171,7 @@ async function orphan(s: Step): Promise<void> {
     writeSync(write, String(grandchild));
     for (;;) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1000);
   });
+  endWithStep(s, middle);
   const chunk = Buffer.alloc(16);
   const grandchild = Number(chunk.toString('utf8', 0, readSync(read, chunk)));
   s.cleanup(`end process ${grandchild}`, async () => {
