@@ -1,19 +1,10 @@
 import { spawn } from 'node:child_process';
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  openSync,
-  closeSync,
-  readFileSync,
-  readdirSync,
-  rmSync,
-} from 'node:fs';
+import { mkdirSync, mkdtempSync, openSync, closeSync, readFileSync, rmSync } from 'node:fs';
 import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { isAlive, isErrno, kill, SIGNALS } from '../chapters/01-processes/index.ts';
+import { isErrno, kill, listPids, readCmdline, readStat, SIGNALS } from '../chapters/01-processes/index.ts';
 import { BIN } from './build.ts';
 
 /** Where one engine keeps its things. Two engines with different places do not meet. */
@@ -122,17 +113,10 @@ export function supervisorPid({ execRoot }: EnginePlaces): number | undefined {
 
 /** Every process that has a command line. */
 export function processes(): { pid: number; args: string[] }[] {
-  return readdirSync('/proc')
-    .filter((name) => /^\d+$/.test(name))
-    .flatMap((name) => {
-      try {
-        const text = readFileSync(`/proc/${name}/cmdline`, 'utf8');
-        return text === '' ? [] : [{ pid: Number(name), args: text.split('\0').slice(0, -1) }];
-      } catch (error) {
-        if (isErrno(error, 'ENOENT', 'ESRCH')) return [];
-        throw error;
-      }
-    });
+  return listPids().flatMap((pid) => {
+    const args = readCmdline(pid);
+    return args === undefined || args.length === 0 ? [] : [{ pid, args }];
+  });
 }
 
 /** SIGTERM, ten seconds, then SIGKILL; returns when the process is gone. */
@@ -153,10 +137,6 @@ async function endProcess(pid: number): Promise<void> {
 
 /** Whether a process runs; a zombie does not. */
 export function isRunning(pid: number): boolean {
-  if (!isAlive(pid) || !existsSync(`/proc/${pid}`)) return false;
-  try {
-    return !/^State:\s+[ZX]/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
-  } catch {
-    return false;
-  }
+  const state = readStat(pid)?.state;
+  return state !== undefined && state !== 'Z' && state !== 'X';
 }

@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { namespacesOf, readMountinfo, setSubreaper } from '../../chapters/01-processes/index.ts';
+import { namespacesOf, readMountinfo, readStat, setSubreaper } from '../../chapters/01-processes/index.ts';
 import { CLONE, mount, MS, runTool, unshare } from '../../chapters/02-namespaces/index.ts';
 import { isRunning, processes } from '../engine.ts';
 
@@ -63,11 +63,7 @@ export function changes(before: Machine, after: Machine): string[] {
 }
 
 function descendsFrom(pid: number, ancestor: number): boolean {
-  for (let at = pid; at > 1;) {
-    if (at === ancestor) return true;
-    const status = read(`/proc/${at}/status`);
-    at = Number(/^PPid:\s+(\d+)/m.exec(status)?.[1] ?? 0);
-  }
+  for (let at = pid; at > 1; at = readStat(at)?.ppid ?? 0) if (at === ancestor) return true;
   return false;
 }
 
