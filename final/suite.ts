@@ -32,7 +32,9 @@ export async function runSuite(folder: string, words: string[]): Promise<number>
     return 0;
   }
   if (!name || !names.includes(name)) {
-    console.error(`npm run ${folder} -- ${name ?? 'NAME'}: which? There are: ${names.join(', ') || 'none yet'}`);
+    console.error(
+      `npm run ${folder} -- ${name ?? 'NAME'}: which? There are: ${names.join(', ') || 'none yet'}`,
+    );
     return 2;
   }
   return (await load(name)).run(args);
