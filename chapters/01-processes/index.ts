@@ -48,7 +48,15 @@ export {
   WCONTINUED,
   type WaitStatus,
 } from './fork.ts';
-export { SIGNALS, signalNumber, signalName, kill, isAlive, resetSignalsForExec } from './signals.ts';
+export {
+  SIGNALS,
+  signalNumber,
+  signalName,
+  signalsOf,
+  kill,
+  isAlive,
+  resetSignalsForExec,
+} from './signals.ts';
 export { PR, prctl, setSubreaper, setNoNewPrivs, setParentDeathSignal, setsid } from './prctl.ts';
 export {
   ifAlive,
