@@ -13,6 +13,10 @@ export {
   listNamespaces,
 } from './namespaces.ts';
 export { clone } from './clone.ts';
+export { kindOfFile, owningUserNamespace, parentNamespace, ownerOf } from './ioctl-ns.ts';
+export { namespaceTable, processesIn, inodeOf, userName, type NamespaceRow } from './namespace-table.ts';
+export { enterAndRun, otherNamespacesOf, type EnterRequest } from './enter.ts';
+export { getopt, UsageError, type OptionSpec, type GivenOption } from './getopt.ts';
 export { pinNamespace, unpinNamespace } from './pin.ts';
 export { sethostname, setdomainname } from './uts.ts';
 export { setuid, setgid, setgroups } from './user.ts';
