@@ -43,6 +43,7 @@ export {
   RUNTIME_OPTIONS,
   type ParsedMountOptions,
 } from './mount-options.ts';
+export { setPropagation, peerOf, describePeer, receivers, type Peer } from './propagation.ts';
 export { mountWithOptions, remountBind, makeReadOnly, type MountRequest } from './mount-with-options.ts';
 export { pivotRoot, enterRoot, chroot, fchdir } from './pivot-root.ts';
 export { openInRoot, openInRootIfThere, openAt, fdPath, O_PATH, type OpenOptions } from './open-in-root.ts';
