@@ -4,6 +4,7 @@ import { enteringRoot } from './exercise-enter-root.ts';
 import { idMaps } from './exercise-id-maps.ts';
 import { joining } from './exercise-join.ts';
 import { whoReceives } from './exercise-receivers.ts';
+import { rootless } from './exercise-rootless.ts';
 import { withNetwork } from './exercise-with-network.ts';
 
 export const exercises: readonly Exercise[] = [
@@ -13,4 +14,5 @@ export const exercises: readonly Exercise[] = [
   withNetwork,
   connecting,
   whoReceives,
+  rootless,
 ];

@@ -23,6 +23,15 @@ export { setuid, setgid, setgroups } from './user.ts';
 export { writeTimeOffsets, type TimeOffsets } from './time.ts';
 export { writeIdMaps, formatRanges, parseRanges, toHostId, type IdMaps, type IdRange } from './idmaps.ts';
 export {
+  subordinateRanges,
+  rootlessMaps,
+  selfMaps,
+  writeIdMapsWithHelpers,
+  type Person,
+  type SubordinateRange,
+} from './subordinate-ids.ts';
+export { cloneInUserNamespace } from './user-namespace.ts';
+export {
   mount,
   umount,
   openTree,
