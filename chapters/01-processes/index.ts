@@ -57,7 +57,17 @@ export {
   isAlive,
   resetSignalsForExec,
 } from './signals.ts';
-export { PR, prctl, setSubreaper, setNoNewPrivs, setParentDeathSignal, setsid } from './prctl.ts';
+export {
+  PR,
+  prctl,
+  SECBIT,
+  getSecurebits,
+  setSecurebits,
+  setSubreaper,
+  setNoNewPrivs,
+  setParentDeathSignal,
+  setsid,
+} from './prctl.ts';
 export {
   ifAlive,
   listPids,
@@ -94,6 +104,15 @@ export {
   namesOf,
   type CapabilitySets,
 } from './capabilities.ts';
+export {
+  readFileCapabilities,
+  parseFileCapabilities,
+  setFileCapabilities,
+  formatFileCapabilities,
+  ROOTS_FILE,
+  type FileCapabilities,
+} from './file-capabilities.ts';
+export { afterExec, type Execution } from './exec-capabilities.ts';
 export {
   openPty,
   setControllingTerminal,
