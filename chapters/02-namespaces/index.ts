@@ -20,7 +20,17 @@ export { getopt, UsageError, type OptionSpec, type GivenOption } from './getopt.
 export { pinNamespace, unpinNamespace } from './pin.ts';
 export { sethostname, setdomainname } from './uts.ts';
 export { setuid, setgid, setgroups } from './user.ts';
-export { writeTimeOffsets, type TimeOffsets } from './time.ts';
+export {
+  createSysv,
+  findSysv,
+  removeSysv,
+  listSysv,
+  createMessageQueue,
+  unlinkMessageQueue,
+  type SysvKind,
+  type SysvObject,
+} from './ipc.ts';
+export { writeTimeOffsets, readTimeOffsets, type TimeOffsets } from './time.ts';
 export { writeIdMaps, formatRanges, parseRanges, toHostId, type IdMaps, type IdRange } from './idmaps.ts';
 export {
   subordinateRanges,
