@@ -72,5 +72,13 @@ export { createBridge, removeBridge, linkExists, type BridgeOptions } from './br
 export { connectToBridge, disconnectFromBridge, type Connection } from './veth.ts';
 export { masquerade, removeMasquerade, type Masquerade } from './nat.ts';
 export { listRuleset, type Ruleset, type Chain, type Rule } from './nft.ts';
-export { parseCidr, formatAddress, macForAddress, checkInterfaceName, type Cidr } from './address.ts';
+export { interfaceNames, localAddresses } from './interfaces.ts';
+export {
+  parseCidr,
+  parseInterfaceAddress,
+  formatAddress,
+  macForAddress,
+  checkInterfaceName,
+  type Cidr,
+} from './address.ts';
 export { runTool, tryTool, type ToolResult } from './tool.ts';
