@@ -20,7 +20,17 @@ export { getopt, UsageError, type OptionSpec, type GivenOption } from './getopt.
 export { pinNamespace, unpinNamespace } from './pin.ts';
 export { sethostname, setdomainname } from './uts.ts';
 export { setuid, setgid, setgroups } from './user.ts';
-export { writeTimeOffsets, type TimeOffsets } from './time.ts';
+export {
+  createSysv,
+  findSysv,
+  removeSysv,
+  listSysv,
+  createMessageQueue,
+  unlinkMessageQueue,
+  type SysvKind,
+  type SysvObject,
+} from './ipc.ts';
+export { writeTimeOffsets, readTimeOffsets, type TimeOffsets } from './time.ts';
 export { writeIdMaps, formatRanges, parseRanges, toHostId, type IdMaps, type IdRange } from './idmaps.ts';
 export {
   subordinateRanges,
@@ -62,5 +72,13 @@ export { createBridge, removeBridge, linkExists, type BridgeOptions } from './br
 export { connectToBridge, disconnectFromBridge, type Connection } from './veth.ts';
 export { masquerade, removeMasquerade, type Masquerade } from './nat.ts';
 export { listRuleset, type Ruleset, type Chain, type Rule } from './nft.ts';
-export { parseCidr, formatAddress, macForAddress, checkInterfaceName, type Cidr } from './address.ts';
+export { interfaceNames, localAddresses } from './interfaces.ts';
+export {
+  parseCidr,
+  parseInterfaceAddress,
+  formatAddress,
+  macForAddress,
+  checkInterfaceName,
+  type Cidr,
+} from './address.ts';
 export { runTool, tryTool, type ToolResult } from './tool.ts';

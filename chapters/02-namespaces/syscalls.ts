@@ -24,6 +24,29 @@ export const c_pivot_root = declare<(newRoot: string, putOld: string) => number>
 export const c_chroot = declare<(path: string) => number>('int chroot(const char *path)');
 export const c_fchdir = declare<(fd: number) => number>('int fchdir(int fd)');
 
+// Objects without a path: shmget(2), msgget(2), mq_open(3)
+export const c_shmget = declare<(key: number, size: number, flags: number) => number>(
+  'int shmget(int key, size_t size, int shmflg)',
+);
+export const c_shmctl = declare<(id: number, op: number, buffer: null) => number>(
+  'int shmctl(int shmid, int op, void *buf)',
+);
+export const c_msgget = declare<(key: number, flags: number) => number>('int msgget(int key, int msgflg)');
+export const c_msgctl = declare<(id: number, op: number, buffer: null) => number>(
+  'int msgctl(int msqid, int op, void *buf)',
+);
+export const c_mq_open = declare<
+  (
+    name: string,
+    flags: number,
+    modeType: 'unsigned int',
+    mode: number,
+    attrType: 'void *',
+    attr: null,
+  ) => number
+>('int mq_open(const char *name, int oflag, ...)');
+export const c_mq_unlink = declare<(name: string) => number>('int mq_unlink(const char *name)');
+
 // Names: sethostname(2), setdomainname(2)
 export const c_sethostname = declare<(name: Buffer, length: number) => number>(
   'int sethostname(const uint8_t *name, size_t len)',
