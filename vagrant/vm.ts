@@ -7,10 +7,12 @@ import { boot } from './boot.ts';
 import type { Machine } from './machine.ts';
 import { stepsFor } from './plan.ts';
 import { judge } from './reports.ts';
+import { qemu } from './qemu.ts';
 import { uml } from './uml.ts';
 
-const MACHINES: Record<'uml', { machine: Machine; minutes: number; what: string }> = {
+const MACHINES: Record<'uml' | 'qemu', { machine: Machine; minutes: number; what: string }> = {
   uml: { machine: uml, minutes: 20, what: 'user-mode-linux: fast, one processor' },
+  qemu: { machine: qemu, minutes: 60, what: 'qemu with Debian’s cloud kernel: whole, two processors, slow' },
 };
 type Name = keyof typeof MACHINES;
 
