@@ -181,7 +181,7 @@ async function orphan(s: Step): Promise<void> {
   for (const fd of [read, write]) closeSync(fd);
   await eventually(() => readStat(grandchild)?.comm === 'sleep');
   const before = readStat(grandchild)!.ppid;
-  s.evidence('the tree', { before: formatPstree(subtree(processTree(), getpid())!) });
+  s.evidence('the tree', { before: formatPstree(subtree(processTree(), getpid())!, { threads: false }) });
   kill(middle, SIGNALS['SIGKILL']!);
   await waitAsync(middle);
   const after = readStat(grandchild)!.ppid;

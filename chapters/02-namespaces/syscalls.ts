@@ -4,6 +4,11 @@ import { declare } from '../01-processes/index.ts';
 export const c_unshare = declare<(flags: number) => number>('int unshare(int flags)');
 export const c_setns = declare<(fd: number, nstype: number) => number>('int setns(int fd, int nstype)');
 
+// Asking a namespace's file: ioctl_ns(2). The answer is a descriptor, or a user id.
+export const c_ioctl = declare<(fd: number, op: number, type: 'void *', arg: Uint32Array | null) => number>(
+  'int ioctl(int fd, unsigned long op, ...)',
+);
+
 // Mounts: mount(2), umount2(2), pivot_root(2), chroot(2), fchdir(2). glibc has pivot_root, though no header says so.
 export const c_mount = declare<
   (source: string | null, target: string, type: string | null, flags: number, data: string | null) => number
