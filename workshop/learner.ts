@@ -88,12 +88,20 @@ export function learnersBody(gap: Gap, target = MY): string {
   const path = join(target, gap.file);
   if (!existsSync(path))
     throw new Refused(`my/${gap.file} is gone. Type: npm run begin (it makes what is missing)`);
-  const found = gapsOf(gap.file, readFileSync(path, 'utf8')).find((one) => one.id === gap.id);
+  const found = gapsOfLearner(gap.file, readFileSync(path, 'utf8')).find((one) => one.id === gap.id);
   if (!found)
     throw new Refused(
       `my/${gap.file} has no markers of gap ${gap.id} any more: put //#gap ${gap.id} ${gap.name} and //#end around your code`,
     );
   return found.body;
+}
+
+function gapsOfLearner(file: string, text: string): Gap[] {
+  try {
+    return gapsOf(file, text);
+  } catch (error) {
+    throw new Refused(`my/${(error as Error).message}: mend the marker`);
+  }
 }
 
 /** Puts code into the learner's gap; what stood there is kept beside the file, as `FILE.before-GAP`. Returns the kept file's path. */
