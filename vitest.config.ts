@@ -14,7 +14,7 @@ export default defineConfig({
   test: {
     include: peers
       ? ['**/*.peer.test.ts']
-      : ['chapters/**/*.test.ts', 'final/**/*.test.ts', 'workshop/**/*.test.ts'],
+      : ['chapters/**/*.test.ts', 'final/**/*.test.ts', 'workshop/**/*.test.ts', 'vagrant/**/*.test.ts'],
     exclude: [
       'node_modules/**',
       'my/**',

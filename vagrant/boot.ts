@@ -44,7 +44,7 @@ export async function boot(machine: Machine, steps: readonly Step[], options: Bo
       truncateSync(join(work, name), size);
     }
     writeFileSync(join(work, 'steps'), steps.map(({ name, command }) => `${name}\t${command}\n`).join(''));
-    writeFileSync(join(work, 'environment'), environment());
+    writeFileSync(join(work, 'environment'), environment(machine));
     const command = machine.command({ checkout: CHECKOUT, work, kernel: options.kernel ?? [] });
     const ended = await run(['bash', join(CHECKOUT, 'vagrant/sandbox.sh'), work, ...command], options);
     unpack(join(work, 'reports'), options.out);
@@ -54,13 +54,13 @@ export async function boot(machine: Machine, steps: readonly Step[], options: Bo
   }
 }
 
-/** What the steps find in their environment: this Node, and colours where they are wanted here. */
-const environment = (): string =>
-  [
-    `export PATH=${dirname(process.execPath)}:$PATH`,
-    'export CI=1 TEST_VM=1',
-    process.stdout.isTTY ? 'export FORCE_COLOR=1' : 'export NO_COLOR=1',
-  ].join('\n');
+/** What the steps find in their environment: this Node, and colours where they are wanted here. For a shell. */
+function environment(machine: Machine): string {
+  const colours: Record<string, string> = process.stdout.isTTY ? { FORCE_COLOR: '1' } : { NO_COLOR: '1' };
+  const all = { ...machine.environment, ...colours, CI: '1' };
+  const lines = Object.entries(all).map(([name, value]) => `export ${name}=${value}`);
+  return [`export PATH=${dirname(process.execPath)}:$PATH`, ...lines, ''].join('\n');
+}
 
 /** Runs a program to its end, or to that of its time. What it started ends with it: sandbox.sh gives it a process namespace. */
 async function run(command: string[], { limit, signal, onLine }: BootOptions): Promise<Ended> {

@@ -3,7 +3,7 @@
 # over it whose upper layer is on a disk of the machine's own, and goes on there with guest.sh, in the checkout, which is at /workshop.
 #
 # The kernel's command line gives: CHECKOUT, the checkout's path; WORK, the folder that this run was given on the host; DISK, the disk to
-# use; NEXT, what to go on with, instead of guest.sh.
+# use; INIT=systemd, for systemd to be process 1 and guest.sh a service of it.
 set -e
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8
 
@@ -38,4 +38,8 @@ pivot_root . .host
 cd /workshop
 umount -l /.host
 rmdir /.host
-exec "${NEXT:-/workshop/vagrant/guest.sh}"
+rm -f /.dockerenv # where the host is a container, the machine is none
+if [ "$INIT" != systemd ]; then exec vagrant/guest.sh; fi
+cp vagrant/workshop-vm.service /etc/systemd/system/
+printf '%s\n' "MACHINE=$MACHINE" "REPORTS=$REPORTS" >/run/workshop-vm.environment
+exec /lib/systemd/systemd --unit=workshop-vm.service

@@ -23,6 +23,8 @@ export interface Machine {
   name: string;
   /** A Debian package that is not here, by a file of it that is missing; undefined when all are. */
   missing(): string | undefined;
+  /** What steps find in their environment besides. */
+  environment?: Readonly<Record<string, string>>;
   /** The command that runs the machine to its end, with its console as standard output. May write what it needs into `work`. */
   command(boot: Boot): string[];
 }

@@ -8,6 +8,8 @@ import { guestWords, type Machine } from './machine.ts';
 export const uml: Machine = {
   name: 'user-mode-linux',
   missing: () => (existsSync('/usr/bin/linux.uml') ? undefined : 'user-mode-linux'),
+  // Its nf_tables knows no IPv4, so the engine's bridge gets no way to the world.
+  environment: { MYDOCKER_IPTABLES: 'false' },
   command: (boot) => [
     // Where it keeps memory and its own files: sandbox.sh made this place for it, and it goes with the sandbox.
     'env',

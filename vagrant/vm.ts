@@ -8,10 +8,12 @@ import type { Machine } from './machine.ts';
 import { stepsFor } from './plan.ts';
 import { judge } from './reports.ts';
 import { qemu } from './qemu.ts';
+import { systemd } from './systemd.ts';
 import { uml } from './uml.ts';
 
-const MACHINES: Record<'uml' | 'qemu', { machine: Machine; minutes: number; what: string }> = {
+const MACHINES: Record<'uml' | 'systemd' | 'qemu', { machine: Machine; minutes: number; what: string }> = {
   uml: { machine: uml, minutes: 20, what: 'user-mode-linux: fast, one processor' },
+  systemd: { machine: systemd, minutes: 20, what: 'user-mode-linux with systemd as process 1' },
   qemu: { machine: qemu, minutes: 60, what: 'qemu with Debian’s cloud kernel: whole, two processors, slow' },
 };
 type Name = keyof typeof MACHINES;
