@@ -32,21 +32,25 @@ export function mkdirAllInRoot(rootFd: number, path: string, mode = 0o755, links
   }
 }
 
-/** Makes an empty file inside a root if nothing is there, and opens what is (O_PATH). */
-export function touchInRoot(rootFd: number, path: string): number {
+/**
+ * Makes an empty file inside a root if nothing is there, and opens what is (O_PATH). A link that someone puts there meanwhile is never written
+ * through, and a fifo never waited for.
+ * @throws SyscallError as mkdirAllInRoot
+ */
+export function touchInRoot(rootFd: number, path: string, links = 0): number {
   const there = openInRootIfThere(rootFd, path);
   if (there !== undefined) return there;
   const { dir, base } = posix.parse(posix.normalize(`/${path}`));
   const parent = mkdirAllInRoot(rootFd, dir);
   try {
     closeSync(
-      openSync(fdPath(parent, base), constants.O_CREAT | constants.O_NOFOLLOW | constants.O_WRONLY, 0o644),
+      openSync(fdPath(parent, base), constants.O_CREAT | constants.O_EXCL | constants.O_WRONLY, 0o644),
     );
     return openInRoot(parent, base, { noSymlinks: true });
   } catch (error) {
-    const target = isErrno(error, 'ELOOP') ? readlinkIfLink(parent, base) : undefined;
-    if (target === undefined) throw error;
-    return touchInRoot(rootFd, posix.resolve(dir, target));
+    if (!isErrno(error, 'EEXIST', 'ELOOP', 'ENOENT') || links === MAX_LINKS) throw error;
+    const target = readlinkIfLink(parent, base);
+    return touchInRoot(rootFd, target === undefined ? path : posix.resolve(dir, target), links + 1);
   } finally {
     closeSync(parent);
   }

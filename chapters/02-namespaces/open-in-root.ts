@@ -6,7 +6,7 @@ export const O_PATH = 0o10000000;
 const O_CLOEXEC = 0o2000000;
 
 /** How openat2(2) may walk. */
-const RESOLVE = { NO_MAGICLINKS: 0x02, NO_SYMLINKS: 0x04, IN_ROOT: 0x10 } as const;
+const RESOLVE = { NO_XDEV: 0x01, NO_MAGICLINKS: 0x02, NO_SYMLINKS: 0x04, IN_ROOT: 0x10 } as const;
 
 /** A rename or mount somewhere on the way makes openat2 say EAGAIN; that often is no accident any more. */
 const MAX_TRIES = 128;
@@ -16,21 +16,28 @@ export interface OpenOptions {
   flags?: number;
   /** Refuse symbolic links on the way, instead of following them inside the root. */
   noSymlinks?: boolean;
+  /** Refuse to walk into another mount (EXDEV): what is opened is of the very filesystem that `rootFd` is of. */
+  sameMount?: boolean;
 }
 
 /**
  * Opens a path as a process with the root `rootFd` would: `..` and absolute links stay inside, whatever the other side does to
  * its directories meanwhile. The image writes these links; who resolves them himself, step by step, is led out. To be closed.
  * Source: openat2(2), RESOLVE_IN_ROOT, Linux 5.6.
- * @throws SyscallError ENOENT, ELOOP (a link with `noSymlinks`, or a magic link), ENOTDIR, EAGAIN (someone keeps renaming)
+ * @throws SyscallError ENOENT, ELOOP (a link with `noSymlinks`, or a magic link), ENOTDIR, EXDEV (another mount with
+ * `sameMount`), EAGAIN (someone keeps renaming)
  */
 export function openInRoot(
   rootFd: number,
   path: string,
-  { flags = O_PATH, noSymlinks = false }: OpenOptions = {},
+  { flags = O_PATH, noSymlinks = false, sameMount = false }: OpenOptions = {},
 ): number {
   //#region openInRoot
-  const resolve = RESOLVE.IN_ROOT | RESOLVE.NO_MAGICLINKS | (noSymlinks ? RESOLVE.NO_SYMLINKS : 0);
+  const resolve =
+    RESOLVE.IN_ROOT |
+    RESOLVE.NO_MAGICLINKS |
+    (noSymlinks ? RESOLVE.NO_SYMLINKS : 0) |
+    (sameMount ? RESOLVE.NO_XDEV : 0);
   for (let tries = 1; ; tries++) {
     try {
       return openat2(rootFd, path === '' ? '.' : path, flags | O_CLOEXEC, resolve);

@@ -29,3 +29,18 @@ export const sharesToWeight = (shares: number): number => 1 + Math.floor(((share
 
 /** Weights for `io.weight` (1 to 10000) from v1's blkio weight (10 to 1000). */
 export const blkioToIoWeight = (weight: number): number => 1 + Math.floor(((weight - 10) * 9999) / 990);
+
+/** A list as cpusets write it, `0-2,7`, as numbers in order. @throws RangeError for what is none, or has more than 8192 numbers */
+export function parseList(text: string): number[] {
+  const numbers = new Set<number>();
+  for (const part of text.trim().split(',')) {
+    const [, from, to = from] = /^(\d+)(?:-(\d+))?$/.exec(part.trim()) ?? [];
+    // No machine that Linux runs on has more: NR_CPUS.
+    if (from === undefined || Number(to) < Number(from) || Number(to) >= 8192)
+      throw new RangeError(
+        `invalid list ${JSON.stringify(text)}: give numbers and ranges below 8192, such as 0-2,7`,
+      );
+    for (let n = Number(from); n <= Number(to); n++) numbers.add(n);
+  }
+  return [...numbers].sort((a, b) => a - b);
+}

@@ -61,6 +61,7 @@ export function openV1(host: CgroupHost, path: string): Cgroup {
   return {
     path,
     layout: host.layout,
+    driver: 'cgroupfs',
     paths: () => ({
       ...byController,
       ...Object.fromEntries(host.hierarchies.filter((h) => h.name).map((h) => [`name=${h.name}`, folder(h)])),

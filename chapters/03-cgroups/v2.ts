@@ -52,6 +52,7 @@ export function openV2(host: CgroupHost, path: string): Cgroup {
   return {
     path,
     layout: 'v2',
+    driver: 'cgroupfs',
     paths: () => ({ '': folder }),
     exists: () => existsSync(folder),
     add: (pid) => writeControl(file('cgroup.procs'), String(pid)),

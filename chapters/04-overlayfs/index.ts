@@ -28,6 +28,24 @@ export {
   type Platform,
   type ResolvedImage,
 } from './image.ts';
+export { choosePlatform, isIndex } from './image.ts';
+export { keepTogether } from './keep-together.ts';
+export {
+  credentialsKey,
+  dockerConfigPath,
+  eraseCredentials,
+  readCredentials,
+  storeCredentials,
+  type Credentials,
+} from './docker-config.ts';
+export { RegistryError, Unreachable } from './registry-error.ts';
+export { endpoints, type RegistrySettings } from './registry-hosts.ts';
+export { parseChallenges, type Challenge } from './registry-auth.ts';
+export { login, openRepository, type RegistryOptions, type Repository } from './registry.ts';
+export { openDownloads, type Downloads } from './downloads.ts';
+export { shortDigest, type Progress, type Report } from './progress.ts';
+export { pullImage, type PulledImage, type PullOptions } from './pull.ts';
+export { pushImage, type PushOptions } from './push.ts';
 export { mountAll, unmountAll, openMounts, type Mount } from './mounts.ts';
 export type { SnapshotInfo, SnapshotKind, Snapshotter, Usage } from './snapshotter.ts';
 export { overlayfsSnapshotter } from './overlay-snapshotter.ts';

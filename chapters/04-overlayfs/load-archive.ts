@@ -6,6 +6,7 @@ import { invalidArgument } from './errors.ts';
 import { MEDIA_TYPE, resolveImage, type Descriptor, type Index, type Manifest } from './image.ts';
 import type { ImageStore } from './image-store.ts';
 import { pathParts } from './in-root.ts';
+import { keepTogether } from './keep-together.ts';
 import { normalizeReference } from './reference.ts';
 import { readTar } from './tar.ts';
 
@@ -163,26 +164,4 @@ function table<T>(contents: Contents, path: string): T {
   } catch (error) {
     throw invalidArgument(`${path} of the archive is not JSON`, error);
   }
-}
-
-/**
- * Checks that every part of an image is there, and labels its manifest with what it points to, as containerd does: garbage collection
- * follows these labels. Returns the digests of all parts.
- * @throws StoreError NOT_FOUND
- */
-async function keepTogether(content: ContentStore, target: Descriptor): Promise<Digest[]> {
-  const { descriptor, manifest } = await resolveImage(content, target);
-  const labels: Record<string, string> = { 'containerd.io/gc.ref.content.config': manifest.config.digest };
-  for (const [i, { digest }] of manifest.layers.entries()) {
-    await content.info(digest);
-    labels[`containerd.io/gc.ref.content.l.${i}`] = digest;
-  }
-  const fieldpaths = Object.keys(labels).map((name) => `labels.${name}`);
-  await content.update(descriptor.digest, labels, fieldpaths);
-  if (descriptor.digest !== target.digest)
-    await content.update(target.digest, { 'containerd.io/gc.ref.content.m.0': descriptor.digest }, [
-      'labels.containerd.io/gc.ref.content.m.0',
-    ]);
-  const parts = [...manifest.layers, manifest.config, descriptor, target].map(({ digest }) => digest);
-  return [...new Set(parts)];
 }

@@ -1,5 +1,5 @@
-import { closeSync, readFileSync, writeSync } from 'node:fs';
-import { openAt } from '../02-namespaces/index.ts';
+import { readFileSync } from 'node:fs';
+import { writeProcfs } from './procfs.ts';
 
 /**
  * @throws Error for a profile on a machine whose kernel has no AppArmor, or has it switched off
@@ -17,9 +17,6 @@ function isEnabled(): boolean {
   }
 }
 
-const O_WRONLY = 1;
-const O_CLOEXEC = 0o2000000;
-
 /**
  * Asks for a profile from the next execve(2) on. Written through a descriptor of the host's /proc: what the image shows as /proc may be a
  * directory of its own, and the request would reach nobody (CVE-2019-16884).
@@ -28,10 +25,5 @@ const O_CLOEXEC = 0o2000000;
  */
 export function confineOnExec(proc: number, profile: string | undefined): void {
   if (!profile || profile === 'unconfined') return;
-  const fd = openAt(proc, 'self/attr/apparmor/exec', O_WRONLY | O_CLOEXEC);
-  try {
-    writeSync(fd, `exec ${profile}`);
-  } finally {
-    closeSync(fd);
-  }
+  writeProcfs(proc, 'self/attr/apparmor/exec', `exec ${profile}`);
 }

@@ -1,4 +1,4 @@
-import { closeSync, constants, fstatSync } from 'node:fs';
+import { closeSync, constants, fstatSync, statfsSync } from 'node:fs';
 import { checked, dup2, setControllingTerminal, setWindowSize } from '../01-processes/index.ts';
 import { fdPath, openInRoot, openTree, touchInRoot } from '../02-namespaces/index.ts';
 import { makedev } from './devices.ts';
@@ -10,6 +10,8 @@ const SOCK_STREAM = 1;
 const SOCK_CLOEXEC = 0o2000000;
 const TIOCSPTLCK = 0x40045431;
 const TIOCGPTPEER = 0x5441;
+/** f_type of a devpts. Source: statfs(2). */
+const DEVPTS_SUPER_MAGIC = 0x1cd1;
 /** sizeof(sun_path). Source: unix(7). */
 const MAX_SOCKET_PATH = 107;
 
@@ -28,7 +30,9 @@ export function openConsole(rootFd: number, size?: { height: number; width: numb
   const flags = constants.O_RDWR | constants.O_NOCTTY;
   const master = openInRoot(rootFd, '/dev/pts/ptmx', { flags, noSymlinks: true });
   try {
-    if (fstatSync(master).rdev !== makedev(5, 2)) throw new Error('/dev/pts/ptmx is no terminal multiplexer');
+    const { type } = statfsSync(fdPath(master));
+    if (type !== DEVPTS_SUPER_MAGIC || fstatSync(master).rdev !== makedev(5, 2))
+      throw new Error('/dev/pts/ptmx is no terminal multiplexer');
     checked('ioctl', c_ioctl(master, TIOCSPTLCK, 'void *', new Int32Array([0])), 'TIOCSPTLCK');
     const slave = checked('ioctl', c_ioctl(master, TIOCGPTPEER, 'int', flags | SOCK_CLOEXEC), 'TIOCGPTPEER');
     if (size) setWindowSize(master, { rows: size.height, cols: size.width });
@@ -39,10 +43,16 @@ export function openConsole(rootFd: number, size?: { height: number; width: numb
   }
 }
 
-/** Shows the terminal as /dev/console too. */
+/**
+ * Shows the terminal as /dev/console too. What is bound is the slave that this process holds, not what /dev/pts/0 is called by now, and
+ * it lands in /dev: a link of the image's would have it cover any file of the kernel's (CVE-2025-52565).
+ * @throws SyscallError ELOOP when /dev is a link
+ */
 export function bindConsole(rootFd: number, slave: number): void {
-  using(touchInRoot(rootFd, '/dev/console'), (target) =>
-    using(openTree(fdPath(slave)), (tree) => attach(tree, target)),
+  using(openInRoot(rootFd, '/dev', { noSymlinks: true }), (dev) =>
+    using(touchInRoot(dev, 'console'), (target) =>
+      using(openTree(fdPath(slave)), (tree) => attach(tree, target)),
+    ),
   );
 }
 

@@ -18,6 +18,7 @@ import { runHooks } from './hooks.ts';
 import { checkCapabilities, readIdentity, rlimitNumber } from './identity.ts';
 import { runInit } from './init.ts';
 import { launch, type NamespacePlan } from './launch.ts';
+import { openProcfs } from './procfs.ts';
 import { compileSeccomp } from './seccomp.ts';
 import { NAMESPACE_TYPES, type OciSpec } from './spec.ts';
 import {
@@ -83,7 +84,7 @@ export function createContainer(context: Context, options: CreateOptions): Conta
     spec,
   };
   let fifo = -1;
-  const proc = openSync('/proc', O_PATH);
+  const proc = openProcfs();
   try {
     refuseUsedCgroup(cgroupPath);
     // From here on `delete --force` finds everything, should this process be killed.

@@ -1,7 +1,7 @@
-import { chmodSync, closeSync, lchownSync, lstatSync, rmSync, symlinkSync } from 'node:fs';
+import { chmodSync, chownSync, closeSync, constants, fstatSync, rmSync, symlinkSync } from 'node:fs';
 import { posix } from 'node:path';
 import { checked, isErrno } from '../01-processes/index.ts';
-import { fdPath, mkdirAllInRoot, openTree, touchInRoot } from '../02-namespaces/index.ts';
+import { fdPath, mkdirAllInRoot, O_PATH, openInRoot, openTree, touchInRoot } from '../02-namespaces/index.ts';
 import { attach, using } from './attach.ts';
 import type { OciDevice } from './spec.ts';
 import { c_mknodat } from './syscalls.ts';
@@ -56,13 +56,16 @@ function makeDevice(
       checked('mknod', c_mknodat(parent, base, mode, makedev(major, minor)), JSON.stringify(path));
     } catch (error) {
       if (!isErrno(error, 'EEXIST')) throw error;
-      const found = lstatSync(fdPath(parent, base));
-      const same = (found.mode & 0o170000) === TYPE_BITS[type] && found.rdev === makedev(major, minor);
-      if (!same)
-        throw new Error(`device ${path}: the image has something else of that name`, { cause: error });
-      chmodSync(fdPath(parent, base), fileMode & 0o7777);
     }
-    lchownSync(fdPath(parent, base), uid, gid);
+    // Made or found: from here on it is this one file, whoever renames it.
+    using(openInRoot(parent, base, { flags: O_PATH | constants.O_NOFOLLOW }), (device) => {
+      const found = fstatSync(device);
+      const same =
+        (found.mode & 0o170000) === TYPE_BITS[type] && (type === 'p' || found.rdev === makedev(major, minor));
+      if (!same) throw new Error(`device ${path}: the image has something else of that name`);
+      chmodSync(fdPath(device), fileMode & 0o7777);
+      chownSync(fdPath(device), uid, gid);
+    });
   });
 }
 

@@ -10,6 +10,7 @@ import { loadLate, prepareProcess, type ProcessSetup } from './init.ts';
 import { launch, type NamespacePlan } from './launch.ts';
 import { writeOomScoreAdj } from './oom.ts';
 import { using } from './attach.ts';
+import { openProcfs } from './procfs.ts';
 import { compileSeccomp } from './seccomp.ts';
 import { NAMESPACE_TYPES, type OciProcess } from './spec.ts';
 import { becomeProgram } from './trampoline.ts';
@@ -47,7 +48,7 @@ export function execInContainer(context: Context, id: string, options: ExecOptio
     filter: seccomp && compileSeccomp(seccomp),
     consoleSocket: options.consoleSocket,
     preserveFds: options.preserveFds ?? 0,
-    proc: openSync('/proc', O_PATH),
+    proc: openProcfs(),
   };
   let born = 0;
   try {

@@ -1,4 +1,4 @@
-import { fchownSync, fstatSync, readFileSync } from 'node:fs';
+import { constants, fchownSync, fstatSync, openSync, readFileSync, readSync } from 'node:fs';
 import {
   CAPABILITIES,
   checked,
@@ -15,6 +15,8 @@ import {
   SyscallError,
   type Capability,
 } from '../01-processes/index.ts';
+import { O_PATH, openInRoot } from '../02-namespaces/index.ts';
+import { using } from './attach.ts';
 import { makedev } from './devices.ts';
 import type { OciCapabilities, OciProcess, OciUser } from './spec.ts';
 import { c_setgroups, c_setresgid, c_setresuid, c_setrlimit } from './syscalls.ts';
@@ -152,13 +154,31 @@ function raiseOrSkip(name: Capability): void {
   }
 }
 
-/** The home directory of a user by the image's own /etc/passwd; `/` where it says nothing. */
+/** More of an /etc/passwd is not read. */
+const PASSWD_BYTES = 1024 * 1024;
+
+/** The home directory of a user by the image's own /etc/passwd; `/` where it says nothing. The process is in the container's root. */
 export function homeDirectory(uid: number): string {
   try {
-    const lines = readFileSync('/etc/passwd', 'utf8').split('\n');
+    const lines = readImageFile('/etc/passwd').split('\n');
     const entry = lines.map((line) => line.split(':')).find((fields) => fields[2] === String(uid));
     return entry?.[5] || '/';
   } catch {
     return '/';
   }
+}
+
+/**
+ * The image may have a fifo in the file's place, which would hold this runtime up for ever, or a link to /dev/zero, which has no end, or
+ * one to /proc/self/fd/N: so only a regular file is read, reached by ordinary links, and only its beginning.
+ */
+function readImageFile(path: string): string {
+  const flags = constants.O_RDONLY | constants.O_NONBLOCK;
+  return using(openSync('/', O_PATH), (root) =>
+    using(openInRoot(root, path, { flags }), (fd) => {
+      if (!fstatSync(fd).isFile()) throw new Error(`${path} is no file`);
+      const text = Buffer.alloc(Math.min(fstatSync(fd).size, PASSWD_BYTES));
+      return text.subarray(0, readSync(fd, text)).toString();
+    }),
+  );
 }

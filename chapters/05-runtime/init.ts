@@ -86,7 +86,7 @@ const STEPS: readonly (readonly [name: string, step: (init: Init) => void])[] = 
     'createContainer hooks',
     (c) => runHooks('createContainer', c.spec.hooks?.createContainer, ociState(c.state, 'creating')),
   ],
-  ['sysctl', (c) => writeSysctls(c.spec.linux?.sysctl ?? {})],
+  ['sysctl', (c) => writeSysctls(c.proc, c.spec.linux?.sysctl ?? {})],
   ['read-only mounts', (c) => c.makeReadOnlyAtEnd.forEach((makeReadOnly) => makeReadOnly())],
   ['read-only paths', (c) => c.spec.linux?.readonlyPaths?.forEach((path) => makePathReadOnly(c.root, path))],
   ['masked paths', (c) => c.spec.linux?.maskedPaths?.forEach((path) => maskPath(c.root, path))],

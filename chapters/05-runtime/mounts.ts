@@ -1,4 +1,4 @@
-import { closeSync, fstatSync, readlinkSync, statfsSync, statSync } from 'node:fs';
+import { closeSync, fstatSync, readlinkSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import {
   fdPath,
@@ -19,6 +19,7 @@ import { mountCgroups, type CgroupPlace } from './cgroup-mounts.ts';
 import { copyUp } from './copy-up.ts';
 import { attach, using } from './attach.ts';
 import { setAttributes } from './mount-attributes.ts';
+import { isProcfs } from './procfs.ts';
 import type { OciMount } from './spec.ts';
 
 /** What mounting needs to know beside the list of mounts. */
@@ -112,8 +113,8 @@ function bind(
   const from = resolve(bundle, source!);
   const isDirectory = statSync(from).isDirectory();
   using(isDirectory ? mkdirAllInRoot(rootFd, destination) : touchInRoot(rootFd, destination), (target) => {
-    refuseInsideProc(target, rootfs, from);
     using(openTree(from, { recursive: (options.flags & MS.REC) !== 0 }), (tree) => {
+      refuseInsideProc(target, rootfs, tree);
       setAttributes(tree, options);
       attach(tree, target);
     });
@@ -136,14 +137,10 @@ const COVERABLE = [
  * Over /proc nothing is mounted that the image could have put there, because what this runtime writes there must reach the kernel
  * (CVE-2019-16884, CVE-2019-19921). Another procfs may be bound onto /proc itself.
  */
-function refuseInsideProc(target: number, rootfs: string, source?: string): void {
+function refuseInsideProc(target: number, rootfs: string, source?: number): void {
   const inside = readlinkSync(fdPath(target)).slice(rootfs.length);
   if (inside === '/proc' && source !== undefined && isProcfs(source)) return;
   if (inside !== '/proc' && !inside.startsWith('/proc/')) return;
   if (COVERABLE.includes(inside.slice('/proc/'.length))) return;
   throw new Error(`${JSON.stringify(inside)} cannot be mounted because it is inside /proc`);
 }
-
-/** f_type of a procfs. Source: statfs(2). */
-const PROC_SUPER_MAGIC = 0x9fa0;
-const isProcfs = (path: string): boolean => statfsSync(path).type === PROC_SUPER_MAGIC;

@@ -113,11 +113,15 @@ export function maskPath(rootFd: number, path: string): void {
   //#end
 }
 
-/** The host's /dev/null, and surely it: the container's own could be a link that the image put there (CVE-2025-31133). */
+/**
+ * The host's null device, and surely it: looked at after it was opened. The container's own could be a link that the image put there,
+ * to whatever was to be hidden (CVE-2025-31133).
+ */
 function openNull(): number {
-  if (statSync('/dev/null').rdev !== makedev(1, 3))
-    throw new Error('/dev/null of this machine is not the null device');
-  return openTree('/dev/null');
+  const nothing = openTree('/dev/null');
+  if (statSync(fdPath(nothing)).rdev === makedev(1, 3)) return nothing;
+  closeSync(nothing);
+  throw new Error('/dev/null of this machine is not the null device: nothing can be hidden behind it');
 }
 
 /** Makes a path and all that is mounted below it read-only, by a mount of its own. What is not there is passed over. */

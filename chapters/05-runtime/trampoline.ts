@@ -1,4 +1,5 @@
-import { writeSync } from 'node:fs';
+import { closeSync, openSync, writeSync } from 'node:fs';
+import { resolve } from 'node:path';
 import {
   checked,
   execve,
@@ -7,6 +8,8 @@ import {
   setCloseOnExec,
   SyscallError,
 } from '../01-processes/index.ts';
+import { O_PATH, openInRoot } from '../02-namespaces/index.ts';
+import { using } from './attach.ts';
 import type { OciSeccomp } from './spec.ts';
 import { c_execveat, c_fcntl, c_memfd_create } from './syscalls.ts';
 
@@ -36,7 +39,17 @@ export function becomeProgram(
     c_execveat(jump, '', [executable, ...argv, null], [...env, null], AT_EMPTY_PATH);
     // Where files in memory may not be executed, the direct way is left.
   }
+  refuseMagicLink(executable);
   return execve(executable, argv, env);
+}
+
+/**
+ * Without the trampoline execve(2) itself looks the path up, while this process still holds the host's files: `/proc/self/fd/7/bin/sh` would
+ * be one of them (CVE-2024-21626), and `/proc/self/exe` the host's Node. By ordinary links no path leads out.
+ * @throws SyscallError ELOOP
+ */
+function refuseMagicLink(executable: string): void {
+  using(openSync('/', O_PATH), (root) => closeSync(openInRoot(root, resolve(executable))));
 }
 
 /** A descriptor of the sealed program; none on a kind of machine for which it has not been written, or where a filter forbids it. */

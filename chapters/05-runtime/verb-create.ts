@@ -1,8 +1,11 @@
+import { loadBundle } from './bundle.ts';
 import { createContainer } from './create.ts';
+import { protectRuntime } from './protect-runtime.ts';
 import type { Run } from './verbs.ts';
 
 /** `create`: ends once the container waits for `start`. */
 export const run: Run = (context, options, [id]) => {
+  protectRuntime(loadBundle(options.bundle ?? '.').spec);
   createContainer(context, createOptions(options, id!));
 };
 

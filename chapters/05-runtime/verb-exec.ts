@@ -3,15 +3,19 @@ import { loadProcess } from './bundle.ts';
 import { connectConsoleSocket } from './console.ts';
 import { execInContainer } from './exec.ts';
 import { foregroundTerminal, waitInForeground } from './foreground.ts';
+import { protectRuntime } from './protect-runtime.ts';
 import type { OciCapabilities, OciProcess, OciUser } from './spec.ts';
 import { loadState } from './state.ts';
 import type { Run, Values } from './verbs.ts';
 
 /** `exec`: one more process in a container. The exit status is that of the program, unless it is detached; 255 when it did not begin. */
 export const run: Run = async (context, options, [id, ...command]) => {
-  const base = loadState(context.root, id!).spec.process!;
+  const { spec } = loadState(context.root, id!);
+  const base = spec.process!;
   const process_ =
     options.process === undefined ? changed(base, options, command) : loadProcess(options.process);
+  protectRuntime(spec);
+  protectRuntime({ ...spec, process: process_ });
   const { detach = false } = options;
   const socketPath: string | undefined = options['console-socket'];
   if (process_.terminal && detach && socketPath === undefined)

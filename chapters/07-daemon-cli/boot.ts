@@ -60,6 +60,7 @@ export async function boot(options: DaemonOptions): Promise<RunningDaemon> {
       dir: join(options.dataRoot, 'network'),
       bridge: options.bridge,
       bip: options.bip,
+      firewall: options.iptables,
       taken: containers.all().flatMap(({ endpoint }) => endpoint ?? []),
     });
     down.push(() => {

@@ -1,5 +1,6 @@
 import type { CliOption } from './cli-command.ts';
 import { parseMount, parseTmpfs, parseVolume, type MountBody, type Volume } from './cli-mounts.ts';
+import { parseSecurityOpt } from './cli-security-opt.ts';
 import { parseExpose, parsePublish, type PublishedPort } from './cli-ports.ts';
 import {
   parseBytes,
@@ -236,7 +237,7 @@ export const CONTAINER_OPTIONS: readonly CliOption[] = [
     help: 'Automatically remove the container and its associated anonymous volumes when it exits',
   },
   { flags: '--runtime <string>', help: 'Runtime to use for this container' },
-  { flags: '--security-opt <list>', help: 'Security Options', list: true },
+  { flags: '--security-opt <list>', help: 'Security Options', list: true, parse: parseSecurityOpt },
   { flags: '--shm-size <bytes>', help: 'Size of /dev/shm', parse: parseBytes },
   { flags: '--stop-signal <string>', help: 'Signal to stop the container' },
   {

@@ -17,6 +17,8 @@ export interface DaemonOptions {
   bridge: string;
   /** The host's address in the bridge's network; undefined: one that is free. */
   bip: string | undefined;
+  /** Whether the firewall is ours to write to. Without it the bridge reaches the host and its other containers, and no further. */
+  iptables: boolean;
   debug: boolean;
 }
 
@@ -29,6 +31,7 @@ export const USAGE = `usage: mydockerd [OPTIONS]
   --default-runtime NAME   myrunc, runc, crun, or io.containerd.NAME.vN (myrunc)
   --bridge NAME            (mydocker0)
   --bip CIDR               the bridge's address (172.28.0.1/16, or the next that is free)
+  --iptables=false         leave the firewall alone: no way from the bridge to the world
   --debug                  say more, with stack traces
 `;
 
@@ -59,6 +62,7 @@ export function parseDaemonOptions(
         'default-runtime': text,
         bridge: { ...text, short: 'b' },
         bip: text,
+        iptables: text,
         debug: { type: 'boolean', short: 'D' },
         help: { type: 'boolean', short: 'h' },
       },
@@ -85,6 +89,9 @@ export function parseDaemonOptions(
   // sun_path has 108 bytes, the last of them zero. unix(7)
   if (Buffer.byteLength(socket) > 107)
     throw new UsageError(`--host ${host}: the path of a socket has at most 107 bytes`);
+  const iptables = values.iptables ?? environment['MYDOCKER_IPTABLES'] ?? 'true';
+  if (iptables !== 'true' && iptables !== 'false')
+    throw new UsageError(`--iptables ${JSON.stringify(iptables)}: give true or false`);
   const bridge = values.bridge ?? 'mydocker0';
   try {
     checkInterfaceName(bridge);
@@ -103,6 +110,7 @@ export function parseDaemonOptions(
     defaultRuntime: values['default-runtime'] ?? 'myrunc',
     bridge,
     bip: values.bip,
+    iptables: iptables === 'true',
     debug: values.debug ?? false,
   };
 }

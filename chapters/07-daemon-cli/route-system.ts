@@ -134,7 +134,7 @@ async function info(daemon: Daemon, call: Call): Promise<void> {
     ContainerdCommit: { ID: '', Expected: '' },
     RuncCommit: { ID: '', Expected: '' },
     InitCommit: { ID: '', Expected: '' },
-    SecurityOptions: [],
+    SecurityOptions: ['name=seccomp,profile=builtin'],
     Warnings: null,
   });
 }

@@ -18,6 +18,7 @@ import { mergeEnv } from './container-config.ts';
 import { tmpfsMounts } from './container-mounts.ts';
 import { commandOf, type ContainerRecord, type HostConfig } from './container.ts';
 import type { User } from './passwd.ts';
+import { seccompOf } from './seccomp-option.ts';
 import { deviceNumbers, linuxResources } from './spec-resources.ts';
 
 /** What of the world around goes into the spec. */
@@ -58,6 +59,7 @@ const MASKED = [
  */
 export function ociSpec(record: ContainerRecord, context: SpecContext): OciSpec {
   const { config, hostConfig: host } = record;
+  const seccomp = seccompOf(host, effectiveCapabilities(host, context.available));
   return {
     ociVersion: '1.0.2',
     process: {
@@ -77,6 +79,7 @@ export function ociSpec(record: ContainerRecord, context: SpecContext): OciSpec 
       cgroupsPath: context.cgroupsPath,
       resources: linuxResources(host),
       ...sysctl(host),
+      ...(seccomp && { seccomp }),
       ...(host.Privileged
         ? {}
         : {

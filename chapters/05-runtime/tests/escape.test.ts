@@ -1,5 +1,7 @@
+import { spawn, spawnSync } from 'node:child_process';
 import {
   chmodSync,
+  copyFileSync,
   existsSync,
   mkdirSync,
   readFileSync,
@@ -11,7 +13,8 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { readCmdline, readFds } from '../../01-processes/index.ts';
+import { listPids, readCmdline, readFds, readStat, readStatus } from '../../01-processes/index.ts';
+import type { OciCapabilities } from '../index.ts';
 import { trampoline } from '../trampoline.ts';
 import { eventually, traces, workbench, type Workbench } from './workbench.ts';
 
@@ -62,6 +65,101 @@ describe('the runtime’s own program (CVE-2019-5736)', () => {
     bench.myrunc('delete', '-f', id);
   });
 
+  it('cannot be looked into by a container while it enters it for exec', async () => {
+    const id = bench.id();
+    // Whoever comes into this pid namespace and is not busybox is this runtime, and its program a link to the host's Node.
+    const look = `while :; do for p in /proc/[0-9]*; do e=$(readlink $p/exe) && case "$e" in */busybox*|*trampoline*|"") ;; *) echo "$e" >> /seen;; esac; done; done 2>/dev/null`;
+    const bundle = bench.bundle((spec) => {
+      spec.root = { path: 'rootfs', readonly: false };
+      spec.process.args = ['sh', '-c', look];
+    });
+    bench.myrunc('run', '-d', '-b', bundle, id);
+    const seen = (): string =>
+      existsSync(join(bundle, 'rootfs/seen')) ? readFileSync(join(bundle, 'rootfs/seen'), 'utf8') : '';
+    for (let i = 0; i < 10; i++) expect(bench.myrunc('exec', id, 'true').status).toBe(0);
+    expect(seen()).toBe('');
+    // The negative: a plain Node that enters in the same way, with no more rights than the container's, is seen.
+    const { pid } = JSON.parse(bench.myrunc('state', id).out) as { pid: number };
+    const careless = [
+      '-p',
+      'setpriv',
+      '--bounding-set=-all',
+      process.execPath,
+      '-e',
+      'setTimeout(() => 0, 1000)',
+    ];
+    spawnSync('nsenter', ['-t', String(pid), ...careless]);
+    expect(seen()).toContain(process.execPath);
+    bench.myrunc('delete', '-f', id);
+  });
+
+  it('cannot be written to even by a container that may look into it: CAP_SYS_PTRACE in a shared pid namespace', async () => {
+    // A Node of this test's own: that of the machine always runs, and a program that runs cannot be written to.
+    const node = join(bench.dir, 'node');
+    copyFileSync(process.execPath, node);
+    const program = join(bench.dir, 'myrunc-of-own-node');
+    writeFileSync(program, readFileSync(bench.program, 'utf8').replace(/^#!\S+/, `#!${node}`), {
+      mode: 0o755,
+    });
+    const own = (...args: string[]): number | null =>
+      spawnSync(program, ['--root', bench.root, ...args], { stdio: 'ignore' }).status;
+
+    const ptrace = (spec: { process: { capabilities?: OciCapabilities } }): void => {
+      for (const set of ['bounding', 'effective', 'permitted'] as const)
+        spec.process.capabilities![set]!.push('CAP_SYS_PTRACE');
+    };
+    const attacker = bench.id();
+    // Opens the program of whoever appears, waits until it has ended, and writes to what it holds.
+    const attack = `
+      for p in $(seq 100000); do [ "$(readlink /proc/$1/exe)" ] && break; done
+      exec 3< /proc/$1/exe || exit 1
+      while [ -e /proc/$1 ]; do sleep 0.05; done
+      : >> /proc/self/fd/3 && echo written`;
+    bench.myrunc(
+      'run', '-d', '-b',
+      bench.bundle((spec) => (ptrace(spec), void (spec.process.args = ['sleep', '1000']))),
+      attacker,
+    ); // prettier-ignore
+    const { pid } = JSON.parse(bench.myrunc('state', attacker).out) as { pid: number };
+    const attackOn = (victim: number): Promise<string> =>
+      new Promise((done) => {
+        const inside = readStatus(victim)!.nsPid.at(-1)!;
+        const shell = spawn(bench.program, [
+          '--root',
+          bench.root,
+          'exec',
+          attacker,
+          'sh',
+          '-c',
+          attack,
+          'sh',
+          String(inside),
+        ]);
+        let said = '';
+        for (const stream of [shell.stdout, shell.stderr])
+          stream.on('data', (data) => (said += String(data)));
+        shell.on('close', () => done(said.trim()));
+        setTimeout(() => process.kill(victim, 'SIGKILL'), 3000);
+      });
+
+    // The victim: a container that waits for start in the attacker's pid namespace, without a right of its own.
+    const victim = bench.id();
+    const bundle = bench.bundle((spec) => {
+      spec.linux.namespaces!.find(({ type }) => type === 'pid')!.path = `/proc/${pid}/ns/pid`;
+    });
+    expect(own('create', '-b', bundle, victim)).toBe(0);
+    const waiting = (JSON.parse(bench.myrunc('state', victim).out) as { pid: number }).pid;
+    expect(await attackOn(waiting)).toMatch(/Read-only file system/);
+
+    // The negative: the same Node, brought in without care.
+    const careless = spawn('nsenter', ['-t', String(pid), '-p', node, '-e', 'setInterval(() => 0, 1000)']);
+    const child = (): number | undefined =>
+      listPids().find((each) => readStat(each)?.ppid === careless.pid && readCmdline(each)?.[0] === node);
+    expect(eventually(() => child() !== undefined)).toBe(true);
+    expect(await attackOn(child()!)).toBe('written');
+    for (const id of [victim, attacker]) bench.myrunc('delete', '-f', id);
+  }, 60_000);
+
   it('is a valid program on both kinds of machines', () => {
     for (const [arch, machine] of [
       ['x64', 62],
@@ -83,6 +181,51 @@ describe('descriptors that lead out (CVE-2024-21626)', () => {
         spec.process.cwd = `/proc/self/fd/${fd}`;
       });
       expect({ fd, status, out }).toEqual({ fd, status: 1, out: '' });
+    }
+  });
+
+  it('lead out of a root that is only changed into: the negative', () => {
+    const bundle = bench.bundle();
+    mkdirSync(join(bundle, 'rootfs/proc'));
+    const script =
+      'mount --rbind /proc "$1/proc"; exec 7< /; exec chroot "$1" /bin/sh -c "cd /proc/self/fd/7; ls -d etc usr"';
+    const led = spawnSync('unshare', ['-m', 'sh', '-c', script, 'sh', join(bundle, 'rootfs')], {
+      encoding: 'utf8',
+    });
+    expect(led.stdout).toBe('etc\nusr\n');
+  });
+
+  it('lead nowhere for exec either: neither as a directory nor as a program', () => {
+    const id = bench.id();
+    bench.myrunc('run', '-d', '-b', bench.bundle((spec) => void (spec.process.args = ['sleep', '1000'])), id); // prettier-ignore
+    const ways = [
+      (fd: number) => ['--cwd', `/proc/self/fd/${fd}`, id, 'ls', '../../../etc'],
+      (fd: number) => [id, `/proc/self/fd/${fd}/../../../../bin/ls`, '/'],
+      (fd: number) => [id, `/proc/self/fd/${fd}/bin/ls`, '/'],
+    ];
+    for (let fd = 3; fd < 27; fd += 2) {
+      const args = ways[fd % ways.length]!(fd);
+      const { status, out } = bench.myrunc('exec', ...args);
+      expect({ args, failed: status !== 0, out }).toEqual({ args, failed: true, out: '' });
+    }
+    bench.myrunc('delete', '-f', id);
+  }, 60_000);
+
+  it('lead nowhere as the program where a filter bars the way over the trampoline', () => {
+    const seccomp = {
+      defaultAction: 'SCMP_ACT_ALLOW',
+      syscalls: [{ names: ['execveat'], action: 'SCMP_ACT_ERRNO' }],
+    };
+    for (const program of [
+      '/proc/self/exe',
+      ...[3, 5, 8, 12, 17, 20].map((fd) => `/proc/self/fd/${fd}/bin/ls`),
+    ]) {
+      const bundle = bench.bundle((spec) => {
+        spec.linux.seccomp = seccomp;
+        spec.process.args = [program, '-e', 'console.log("out")'];
+      });
+      const { status, out } = bench.myrunc('run', '-b', bundle, bench.id());
+      expect({ program, status, out }).toEqual({ program, status: 1, out: '' });
     }
   });
 
