@@ -134,6 +134,8 @@ describe.each([
     }
     for (const name of [
       '__NR_bpf',
+      '__NR_keyctl',
+      '__NR_move_mount',
       '__NR_clone3',
       'O_CLOEXEC',
       'O_PATH',
