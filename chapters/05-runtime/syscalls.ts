@@ -26,8 +26,8 @@ const c_syscall_keyctl = declare<(number: number, op: number, name: string) => n
   'long syscall(long number, int operation, const char *name)',
 );
 /** keyctl(2) has no function in glibc, and a number for each kind of machine. */
-export const c_keyctl = (op: number, name: string): number =>
-  Number(c_syscall_keyctl(process.arch === 'arm64' ? 219 : 250, op, name));
+const SYS_keyctl = process.arch === 'arm64' ? 219 : 250;
+export const c_keyctl = (op: number, name: string): number => Number(c_syscall_keyctl(SYS_keyctl, op, name));
 
 // Terminals and interfaces: ioctl(2)
 export const c_ioctl = declare<
