@@ -77,7 +77,7 @@ export function renderLesson(path: string, slug = basename(dirname(path))): Less
         const anchor = depth === 1 ? '' : ` <a class="anchor" href="#${id}" aria-label="This section">#</a>`;
         return `<h${depth} id="${id}">${html}${anchor}</h${depth}>\n`;
       },
-      code: ({ text, lang }: Tokens.Code): string => `${highlight(text, lang || 'text')}\n`,
+      code: ({ text, lang }: Tokens.Code): string => `${highlight(text, lang?.split(' ')[0] || 'text')}\n`,
     },
   });
   const html = marked.parse(readFileSync(path, 'utf8'), { async: false });
