@@ -15,5 +15,14 @@ export type {
 } from './resources.ts';
 export { DEFAULT_DEVICE_RULES, deviceList, type DeviceList } from './devices.ts';
 export { checkResources } from './limits.ts';
-export { parseSize, cpusToQuota, sharesToWeight, blkioToIoWeight } from './sizes.ts';
-export { workingSet, type CgroupStats, type IoCount } from './stats.ts';
+export { parseSize, parseList, cpusToQuota, sharesToWeight, blkioToIoWeight } from './sizes.ts';
+export {
+  workingSet,
+  cpuPercent,
+  readProcessorTime,
+  readPressure,
+  type CgroupStats,
+  type CpuSample,
+  type IoCount,
+  type Pressure,
+} from './stats.ts';

@@ -1,14 +1,17 @@
 /**
  * Bytes from a size as people write it: `512m`, `1.5g`, `64KiB`, `1000`. Units are powers of 1024, as Docker counts memory.
- * @throws RangeError for what is no size
+ * @throws RangeError for what is no size, or more than 64 bits hold
  */
 export function parseSize(text: string): number {
   const match = /^(\d+(?:\.\d+)?) ?([kmgtp]?)(?:i?b)?$/i.exec(text.trim());
   if (!match)
     throw new RangeError(
-      `invalid size ${JSON.stringify(text)}: give bytes, or a number with k, m, g or t: 512m`,
+      `invalid size ${JSON.stringify(text)}: give bytes, or a number with b, k, m, g, t or p: 512m`,
     );
-  return Math.floor(Number(match[1]) * 1024 ** ' kmgtp'.indexOf(match[2]!.toLowerCase() || ' '));
+  const bytes = Math.floor(Number(match[1]) * 1024 ** ' kmgtp'.indexOf(match[2]!.toLowerCase() || ' '));
+  if (bytes >= 2 ** 63)
+    throw new RangeError(`invalid size ${JSON.stringify(text)}: the kernel counts up to 8191p`);
+  return bytes;
 }
 
 /** The period in which Docker counts out processor time: microseconds. */
