@@ -66,6 +66,22 @@ export interface ContainerDefaults {
   Volumes?: Record<string, object>;
   Labels?: Record<string, string>;
   StopSignal?: string;
+  Healthcheck?: Healthcheck;
+  /** What runs commands that are written as text; of a build's steps alone. */
+  Shell?: string[];
+  /** Instructions for the builds that begin with this image. */
+  OnBuild?: string[] | null;
+}
+
+/** How it is found out whether a container does its work. Times in nanoseconds. */
+export interface Healthcheck {
+  /** `['NONE']`, `['CMD', PROGRAM, …]` or `['CMD-SHELL', COMMAND]` */
+  Test: string[];
+  Interval?: number;
+  Timeout?: number;
+  StartPeriod?: number;
+  StartInterval?: number;
+  Retries?: number;
 }
 
 export interface History {

@@ -23,6 +23,7 @@ export {
   type Descriptor,
   type History,
   type ImageConfig,
+  type Healthcheck,
   type Index,
   type Manifest,
   type Platform,
@@ -46,6 +47,10 @@ export { openDownloads, type Downloads } from './downloads.ts';
 export { shortDigest, type Progress, type Report } from './progress.ts';
 export { pullImage, type PulledImage, type PullOptions } from './pull.ts';
 export { pushImage, type PushOptions } from './push.ts';
+export { parseDockerfile, type Dockerfile, type Instruction, type Stage } from './dockerfile.ts';
+export { operands, pairs, words, type Variables } from './dockerfile-words.ts';
+export { commandOf as shellCommand, CONFIG_CHANGES, DEFAULT_SHELL } from './dockerfile-config.ts';
+export { dockerignore, globRegExp } from './dockerignore.ts';
 export { mountAll, unmountAll, openMounts, type Mount } from './mounts.ts';
 export type { SnapshotInfo, SnapshotKind, Snapshotter, Usage } from './snapshotter.ts';
 export { overlayfsSnapshotter } from './overlay-snapshotter.ts';
@@ -57,8 +62,8 @@ export { isOpaque, isWhiteout, makeOpaque, makeWhiteout } from './whiteout.ts';
 export { compressionOf, decompress } from './compression.ts';
 export { applyLayer, type AppliedLayer, type ApplyOptions } from './apply-layer.ts';
 export { changesOf, layersOf, type Change, type LayerStack } from './changes.ts';
-export { diffLayer } from './diff-layer.ts';
+export { diffLayer, treeEntries } from './diff-layer.ts';
 export { findBusybox, isStaticElf, makeBaseImage } from './base-image.ts';
 export { saveArchive, type ArchivedImage } from './save-archive.ts';
-export { loadArchive, type LoadedImage } from './load-archive.ts';
+export { loadArchive, readArchive, type LoadedImage } from './load-archive.ts';
 export { unpackImage } from './unpack.ts';
