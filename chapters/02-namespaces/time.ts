@@ -2,11 +2,12 @@ import { writeFileSync } from 'node:fs';
 
 /** How far the clocks of a time namespace are ahead of the machine's; negative: behind. */
 export interface TimeOffsets {
-  /** seconds */
-  monotonic?: number;
-  /** seconds */
-  boottime?: number;
+  monotonic?: TimeOffset;
+  boottime?: TimeOffset;
 }
+
+/** seconds; or seconds and nanoseconds apart, where a number would round. */
+export type TimeOffset = number | { secs?: number; nanosecs?: number };
 
 /**
  * Sets the clocks of the time namespace that `pid` has made for its children by unshare(NEWTIME): before the first process
@@ -15,9 +16,10 @@ export interface TimeOffsets {
  * @throws EACCES once a process is inside; ERANGE for a clock that would run before 0; EPERM
  */
 export function writeTimeOffsets(pid: number | 'self', offsets: TimeOffsets): void {
-  const lines = Object.entries(offsets).map(([clock, seconds]) => {
-    const whole = Math.floor(seconds);
-    return `${clock} ${whole} ${Math.round((seconds - whole) * 1e9)}\n`;
+  const lines = (Object.entries(offsets) as [string, TimeOffset][]).map(([clock, offset]) => {
+    if (typeof offset === 'object') return `${clock} ${offset.secs ?? 0} ${offset.nanosecs ?? 0}\n`;
+    const whole = Math.floor(offset);
+    return `${clock} ${whole} ${Math.round((offset - whole) * 1e9)}\n`;
   });
   writeFileSync(`/proc/${pid}/timens_offsets`, lines.join(''));
 }

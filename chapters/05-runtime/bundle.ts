@@ -83,6 +83,10 @@ function checkTogether(spec: OciSpec, rootfs: string): void {
   needs('domainname', spec.domainname, 'uts');
   needs('linux.uidMappings', spec.linux?.uidMappings, 'user');
   needs('linux.gidMappings', spec.linux?.gidMappings, 'user');
+  if (Object.keys(spec.linux?.timeOffsets ?? {}).length > 0 && (!kinds.has('time') || kinds.get('time')))
+    throw new ConfigError(
+      'linux.timeOffsets: needs a new time namespace: put {"type": "time"} into linux.namespaces',
+    );
   if (!kinds.has('mount'))
     throw new ConfigError(
       'linux.namespaces: a container without a mount namespace of its own is not done here',

@@ -104,7 +104,8 @@ async function checkWaitForStart(t: Trial): Promise<void> {
   const options = {
     filter: undefined,
     consoleSocket: undefined,
-    preserveFds: 0,
+    preserve: [],
+    personality: undefined,
     noPivot: false,
     noNewKeyring: true,
   };

@@ -90,7 +90,11 @@ function mountFilesystem(
 function makeMountPoint(rootFd: number, destination: string, type: string | undefined): number {
   const made = mkdirAllInRoot(rootFd, destination);
   if (type !== 'proc' && type !== 'sysfs') return made;
-  return using(made, () => openInRoot(rootFd, destination, { flags: O_PATH, noSymlinks: true }));
+  try {
+    return using(made, () => openInRoot(rootFd, destination, { flags: O_PATH, noSymlinks: true }));
+  } catch (cause) {
+    throw new Error(`${destination} must be mounted on ordinary directory`, { cause });
+  }
 }
 
 /** A tmpfs takes the mode of the directory that it covers, unless its options say one. */

@@ -1,4 +1,5 @@
 import { createContainer } from './create.ts';
+import { inheritedDescriptors } from './inherited-descriptors.ts';
 import type { Run } from './verbs.ts';
 
 /** `create`: ends once the container waits for `start`. */
@@ -18,6 +19,6 @@ export function createOptions(
     consoleSocket: options['console-socket'],
     noPivot: options['no-pivot'] ?? false,
     noNewKeyring: options['no-new-keyring'] ?? false,
-    preserveFds: (options['preserve-fds'] ?? 0) + (Number(process.env['LISTEN_FDS']) || 0),
+    preserve: inheritedDescriptors(options['preserve-fds'] ?? 0),
   };
 }
