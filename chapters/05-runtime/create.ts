@@ -11,6 +11,7 @@ import {
   type LinuxResources,
 } from '../03-cgroups/index.ts';
 import { checkAppArmor } from './apparmor.ts';
+import { openBindSources, type BindSources } from './bind-sources.ts';
 import { loadBundle } from './bundle.ts';
 import { connectConsoleSocket } from './console.ts';
 import { containerOf, destroy, startTimeOf, writePidFile } from './container.ts';
@@ -86,6 +87,7 @@ export function createContainer(context: Context, options: CreateOptions): Conta
     spec,
   };
   let fifo = -1;
+  let sources: BindSources = new Map();
   const proc = openSync('/proc', O_PATH);
   try {
     checkUsedCgroup(context, cgroupPath);
@@ -93,6 +95,7 @@ export function createContainer(context: Context, options: CreateOptions): Conta
     saveState(context.root, state);
     try {
       fifo = makeFifo(context.root, state);
+      sources = openBindSources(spec.mounts ?? [], bundle.dir, spec.linux ?? {});
       const cgroup = createCgroup(cgroupPath);
       launch(
         namespacePlan(spec),
@@ -106,6 +109,7 @@ export function createContainer(context: Context, options: CreateOptions): Conta
               consoleSocket,
               fifo,
               proc,
+              sources,
               noPivot: options.noPivot ?? false,
               noNewKeyring: options.noNewKeyring ?? false,
               preserve: options.preserve ?? [],
@@ -144,6 +148,7 @@ export function createContainer(context: Context, options: CreateOptions): Conta
     throw error;
   } finally {
     closeSync(proc);
+    for (const fd of sources.values()) closeSync(fd);
     if (fifo !== -1) closeSync(fifo);
     if (typeof options.consoleSocket === 'string' && consoleSocket !== undefined) closeSync(consoleSocket);
   }

@@ -106,6 +106,7 @@ async function checkWaitForStart(t: Trial): Promise<void> {
     consoleSocket: undefined,
     preserve: [],
     personality: undefined,
+    sources: new Map(),
     noPivot: false,
     noNewKeyring: true,
   };

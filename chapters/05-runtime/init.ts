@@ -9,6 +9,7 @@ import {
   sethostname,
   unshare,
 } from '../02-namespaces/index.ts';
+import type { BindSources } from './bind-sources.ts';
 import { confineOnExec } from './apparmor.ts';
 import { cgroupPlaces, type CgroupPlace } from './cgroup-mounts.ts';
 import type { Channel } from './channel.ts';
@@ -57,6 +58,8 @@ export interface InitSetup extends ProcessSetup {
   state: ContainerState;
   /** Descriptor (O_PATH) of exec.fifo, which `start` opens. */
   fifo: number;
+  /** What the runtime has opened to be bound. */
+  sources: BindSources;
   noPivot: boolean;
   noNewKeyring: boolean;
 }
@@ -163,6 +166,7 @@ function mountEverything(init: Init): void {
     rootfs: init.state.rootfs,
     bundle: init.state.bundle,
     cgroups: init.cgroups,
+    sources: init.sources,
     cgroupNamespace: init.spec.linux?.namespaces?.some(({ type }) => type === 'cgroup') ?? false,
   });
 }

@@ -1,4 +1,4 @@
-import { closeSync, openSync } from 'node:fs';
+import { closeSync, openSync, writeSync } from 'node:fs';
 import {
   checked,
   exitCode,
@@ -194,7 +194,7 @@ function becomeRoot(): void {
   checked('setresuid', c_setresuid(0, 0, 0), '0 in the user namespace');
 }
 
-/** Runs the child's work; an error goes to the runtime, not to the container's standard error. */
+/** Runs the child's work; an error goes to the runtime, and to the container's standard error only when the runtime has ended. */
 function reporting(channel: Channel, work: () => void): number {
   try {
     work();
@@ -203,7 +203,9 @@ function reporting(channel: Channel, work: () => void): number {
     try {
       channel.send({ type: 'error', message: describe(error) });
     } catch (lost) {
-      if (!isErrno(lost, 'EPIPE', 'EBADF')) throw lost; // the runtime is gone: nobody wants to know
+      if (!isErrno(lost, 'EPIPE', 'EBADF')) throw lost;
+      // The runtime has ended, its work done: what is left is the container's own standard error.
+      writeSync(2, `${describe(error)}\n`);
     }
     return 1;
   }
