@@ -3,11 +3,12 @@ import { isErrno } from '../01-processes/index.ts';
 
 /** How far the clocks of a time namespace are ahead of the machine's; negative: behind. */
 export interface TimeOffsets {
-  /** seconds */
-  monotonic?: number;
-  /** seconds */
-  boottime?: number;
+  monotonic?: TimeOffset;
+  boottime?: TimeOffset;
 }
+
+/** seconds; or seconds and nanoseconds apart, where a number would round. */
+export type TimeOffset = number | { secs?: number; nanosecs?: number };
 
 /**
  * Sets the clocks of the time namespace that `pid` has made for its children by unshare(NEWTIME): before the first process
@@ -17,10 +18,11 @@ export interface TimeOffsets {
  * before 0, EPERM
  */
 export function writeTimeOffsets(pid: number | 'self', offsets: TimeOffsets): void {
-  const lines = Object.entries(offsets).map(([clock, seconds]) => {
-    if (!Number.isFinite(seconds)) throw new RangeError(`${clock} offset ${seconds}: seconds, as a number`);
-    const whole = Math.floor(seconds);
-    return `${clock} ${whole} ${Math.round((seconds - whole) * 1e9)}\n`;
+  const lines = (Object.entries(offsets) as [string, TimeOffset][]).map(([clock, offset]) => {
+    if (typeof offset === 'object') return `${clock} ${offset.secs ?? 0} ${offset.nanosecs ?? 0}\n`;
+    if (!Number.isFinite(offset)) throw new RangeError(`${clock} offset ${offset}: seconds, as a number`);
+    const whole = Math.floor(offset);
+    return `${clock} ${whole} ${Math.round((offset - whole) * 1e9)}\n`;
   });
   const path = `/proc/${pid}/timens_offsets`;
   try {
