@@ -1,4 +1,4 @@
-import { createReadStream, lstatSync, readdirSync, readlinkSync } from 'node:fs';
+import { createReadStream, lstatSync, readdirSync, readlinkSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { failedPrecondition } from './errors.ts';
 import { writeTar, type TarInput } from './tar.ts';
@@ -20,6 +20,8 @@ export function diffLayer(upper: string): AsyncGenerator<Buffer> {
 export interface TreeOptions {
   /** Whether whiteouts and opaque directories are marks, as in an upper directory, or what they are. */
   marks?: boolean;
+  /** Whether a link at the top is what it leads to. */
+  follow?: boolean;
 }
 
 /**
@@ -29,13 +31,14 @@ export interface TreeOptions {
 export function* treeEntries(
   root: string,
   as: string,
-  { marks = false }: TreeOptions = {},
+  { marks = false, follow = false }: TreeOptions = {},
 ): Generator<TarInput> {
   /** The first name of each file that has several. */
   const names = new Map<string, string>();
 
   function* entry(path: string, name: string): Generator<TarInput> {
-    const stat = lstatSync(path, { bigint: true });
+    const follows = follow && path === root;
+    const stat = (follows ? statSync : lstatSync)(path, { bigint: true });
     const type = typeOf(stat);
     if (!type) return;
     const inode = `${stat.dev}:${stat.ino}`;
@@ -50,7 +53,7 @@ export function* treeEntries(
       mtime: stat.mtimeNs,
       size: type === 'file' && first === undefined ? Number(stat.size) : 0,
       ...(type.endsWith('device') && deviceParts(stat.rdev)),
-      xattrs: first === undefined ? xattrsOf(path) : new Map(),
+      xattrs: first === undefined && !follows ? xattrsOf(path) : new Map(),
     });
     if (stat.nlink > 1n && type !== 'directory' && first === undefined) names.set(inode, name);
     yield header.size > 0 ? { header, body: fileBytes(path, header.size) } : { header };
@@ -70,9 +73,11 @@ export function* treeEntries(
   yield* as === '' ? content(root, '') : entry(root, as);
 }
 
-/** A file's bytes, opened when they are asked for; what it grows by meanwhile is left out. */
-async function* fileBytes(path: string, size: number): AsyncGenerator<Uint8Array> {
-  yield* createReadStream(path, { end: size - 1, highWaterMark: 1 << 18 });
+/** A file's bytes, opened each time they are asked for; what it grows by meanwhile is left out. */
+function fileBytes(path: string, size: number): AsyncIterable<Uint8Array> {
+  const open = (): NodeJS.AsyncIterator<Uint8Array> =>
+    createReadStream(path, { end: size - 1, highWaterMark: 1 << 18 })[Symbol.asyncIterator]();
+  return { [Symbol.asyncIterator]: open };
 }
 
 function typeOf(stat: ReturnType<typeof lstatSync> & object): TarHeader['type'] | undefined {

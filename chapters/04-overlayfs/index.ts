@@ -51,6 +51,7 @@ export { parseDockerfile, type Dockerfile, type Instruction, type Stage } from '
 export { operands, pairs, words, type Variables } from './dockerfile-words.ts';
 export { commandOf as shellCommand, CONFIG_CHANGES, DEFAULT_SHELL } from './dockerfile-config.ts';
 export { dockerignore, globRegExp } from './dockerignore.ts';
+export { digestOfCopies, findCopies, type Copies, type CopyRequest } from './copy-files.ts';
 export { mountAll, unmountAll, openMounts, type Mount } from './mounts.ts';
 export type { SnapshotInfo, SnapshotKind, Snapshotter, Usage } from './snapshotter.ts';
 export { overlayfsSnapshotter } from './overlay-snapshotter.ts';

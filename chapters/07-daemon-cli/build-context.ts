@@ -16,7 +16,10 @@ export interface BuildContext {
 }
 
 /** Unpacks a build's context. @throws ApiError 400 when it is no tar, or tries to climb out */
-export async function openBuildContext({ options }: Daemon, tar: AsyncIterable<Uint8Array>): Promise<BuildContext> {
+export async function openBuildContext(
+  { options }: Daemon,
+  tar: AsyncIterable<Uint8Array>,
+): Promise<BuildContext> {
   const folder = join(options.dataRoot, 'builds');
   await mkdir(folder, { recursive: true, mode: 0o700 });
   const root = await mkdtemp(join(folder, 'context-'));

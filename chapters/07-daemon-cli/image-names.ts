@@ -20,9 +20,16 @@ export async function nameImage(daemon: Daemon, name: string, target: LocalImage
 }
 
 /** Has an image stay that no name of people's points at. */
-export async function keepNameless({ containerd }: Daemon, target: LocalImage['target']): Promise<void> {
-  const image = { name: namelessName(target.digest), target };
-  await containerd.images.create({ image }).catch((error: unknown) => {
+export const keepNameless = (daemon: Daemon, target: LocalImage['target']): Promise<void> =>
+  keepAs(daemon, namelessName(target.digest), target);
+
+/** Gives an image a name that is the engine's own; it may have it already. */
+export async function keepAs(
+  { containerd }: Daemon,
+  name: string,
+  target: LocalImage['target'],
+): Promise<void> {
+  await containerd.images.create({ image: { name, target } }).catch((error: unknown) => {
     if (!isGrpcError(error, 'AlreadyExists')) throw error;
   });
 }

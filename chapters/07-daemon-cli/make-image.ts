@@ -9,7 +9,8 @@ import {
 import { contentOf } from './content-client.ts';
 import type { Daemon } from './daemon.ts';
 import { labelReferences, unpack } from './image-content.ts';
-import { keepNameless, nameImage } from './image-names.ts';
+import { stepName } from './images.ts';
+import { keepAs, keepNameless, nameImage } from './image-names.ts';
 
 /** A layer on top of others. */
 export interface NewLayer {
@@ -23,6 +24,15 @@ export interface Base {
   config: ImageConfig;
 }
 
+export interface NewImage {
+  config: ImageConfig;
+  layers: readonly Descriptor[];
+  /** Full; without one it is known by its id alone. */
+  name?: string | undefined;
+  /** It is kept as a step of a build, seen only by who asks for all images. */
+  step?: boolean;
+}
+
 /**
  * Makes an image of a configuration and layers that are in the content store, unpacks what is not unpacked yet, and gives it a name if it
  * is to have one.
@@ -31,7 +41,7 @@ export interface Base {
  */
 export async function makeImage(
   daemon: Daemon,
-  { config, layers, name }: { config: ImageConfig; layers: readonly Descriptor[]; name: string | undefined },
+  { config, layers, name, step = false }: NewImage,
   lease: string,
 ): Promise<Digest> {
   const { containerd } = daemon;
@@ -49,7 +59,8 @@ export async function makeImage(
   const target = await put(MEDIA_TYPE.manifest, manifest);
   await unpack(containerd, { manifest, config }, lease);
   await labelReferences(containerd, { target, manifest, config });
-  if (name === undefined) await keepNameless(daemon, target);
+  if (step) await keepAs(daemon, stepName(target.digest), target);
+  else if (name === undefined) await keepNameless(daemon, target);
   else await nameImage(daemon, name, target);
   return manifest.config.digest;
 }

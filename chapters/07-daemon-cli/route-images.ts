@@ -164,7 +164,7 @@ async function prune(daemon: Daemon, call: Call): Promise<void> {
   const deleted: object[] = [];
   let reclaimed = 0;
   for (const image of await daemon.images.all()) {
-    if (used.has(image.id) || !(all || repoTags(image).length === 0)) continue;
+    if (image.names.every(isStep) || used.has(image.id) || !(all || repoTags(image).length === 0)) continue;
     reclaimed += await daemon.images.size(image);
     deleted.push(...(await removeImage(daemon, image, shortId(image.id), true)));
   }

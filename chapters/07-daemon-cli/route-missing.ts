@@ -10,8 +10,6 @@ const missing =
 /** What Docker serves and this engine does not yet: said plainly, where "page not found" would puzzle. */
 export const missingRoutes: readonly Route[] = [
   ['POST', '/containers/{name}/update', missing('changing the limits of a container')],
-  ['POST', '/build', missing('building images')],
-  ['POST', '/build/prune', missing('building images')],
   ['GET', '/images/search', missing('searching a registry')],
   ['GET', '/system/df', missing('the use of the disk')],
   ['GET', '/plugins', (_daemon, call) => call.json(200, [])],

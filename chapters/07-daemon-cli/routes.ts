@@ -1,4 +1,5 @@
 import { archiveRoutes } from './route-archive.ts';
+import { buildRoutes } from './route-build.ts';
 import { commitRoutes } from './route-commit.ts';
 import { containerRoutes } from './route-containers.ts';
 import { eventRoutes } from './route-events.ts';
@@ -21,6 +22,7 @@ export const ROUTES: readonly Route[] = [
   ...processRoutes,
   ...execRoutes,
   ...archiveRoutes,
+  ...buildRoutes,
   ...commitRoutes,
   ...registryRoutes,
   ...saveRoutes,
