@@ -1,6 +1,5 @@
-import { isErrno, readCgroups, SyscallError } from '../01-processes/index.ts';
 import { join } from 'node:path';
-import { ifAlive } from '../01-processes/index.ts';
+import { ifAlive, isErrno, readCgroups, SyscallError } from '../01-processes/index.ts';
 import { writeControl } from './control-file.ts';
 
 /** A cgroup's folder in one tree, and how that tree is known in /proc/PID/cgroup. */
@@ -18,6 +17,7 @@ export interface Tree {
  * @throws Error that says why, with the kernel's own as its cause: the process is gone; the cgroup can have none
  */
 export function joinTrees(pid: number, trees: readonly Tree[]): void {
+  //#region joinTrees
   const before = readCgroups(pid) ?? [];
   const joined: Tree[] = [];
   try {
@@ -33,6 +33,7 @@ export function joinTrees(pid: number, trees: readonly Tree[]): void {
     }
     throw explained(error, pid);
   }
+  //#endregion
 }
 
 function back(folder: string, pid: number): void {

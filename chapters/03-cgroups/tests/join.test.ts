@@ -56,11 +56,11 @@ test('a cgroup that hands controllers down has no processes itself, and says so'
       expect(openCgroup(cgroup.path).pids()).toEqual([pid]);
       return;
     }
-    writeControl(join(folder, 'cgroup.subtree_control'), '+pids');
+    writeControl(join(folder, 'cgroup.subtree_control'), '+memory');
     expect(() => cgroup.add(pid)).toThrow('hands controllers down to those below it');
-    writeControl(join(folder, 'cgroup.subtree_control'), '-pids');
+    writeControl(join(folder, 'cgroup.subtree_control'), '-memory');
     cgroup.add(pid);
-    expect(() => writeControl(join(folder, 'cgroup.subtree_control'), '+pids')).toThrow('EBUSY');
+    expect(() => writeControl(join(folder, 'cgroup.subtree_control'), '+memory')).toThrow('EBUSY');
   } finally {
     kill(pid, SIGNALS['SIGKILL']!);
     waitpid(pid);
