@@ -59,18 +59,20 @@ export async function browser(): Promise<Browser> {
   }
 
   let last = 0;
-  let sessionId: string | undefined;
+  const session: { sessionId?: string } = {};
   const call = async (method: string, params: object = {}): Promise<Record<string, unknown>> => {
     const id = ++last;
     const answer = new Promise<Answer>((resolve) => waiting.set(id, resolve));
-    to.write(`${JSON.stringify({ id, method, params, ...(sessionId && { sessionId }) })}\0`);
+    to.write(`${JSON.stringify({ id, method, params, ...session })}\0`);
     const { result, error } = await answer;
     waiting.delete(id);
     if (error) throw new Error(`${method}: ${error.message}`);
     return result ?? {};
   };
   const { targetId } = await call('Target.createTarget', { url: 'about:blank' });
-  sessionId = (await call('Target.attachToTarget', { targetId, flatten: true }))['sessionId'] as string;
+  session.sessionId = (await call('Target.attachToTarget', { targetId, flatten: true }))[
+    'sessionId'
+  ] as string;
   for (const domain of ['Page', 'Runtime', 'Network', 'Log']) await call(`${domain}.enable`);
 
   return {
