@@ -113,7 +113,7 @@ function namesIn(rootFd: number, dir: string): string[] {
  * same to the cache. Docker's tarsum leaves them out, too.
  */
 export async function digestOfCopies({ entries }: Copies): Promise<string> {
-  //#gap 04.9 digestOfCopies
+  //#gap 04.8 digestOfCopies
   const hash = createHash('sha256');
   for (const { header, body = [] } of entries) {
     const { name, type, mode, uid, gid, size, linkname, major, minor, xattrs } = header;

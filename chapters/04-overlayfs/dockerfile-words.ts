@@ -36,7 +36,8 @@ export function words(
         else add(text[i]!);
       }
     } else if (c === escape) add(text[++i] ?? '');
-    else if (c === '$') i = variable(text, i, variables, add, line);
+    // What is empty, and not between quotes, is no word.
+    else if (c === '$') i = variable(text, i, variables, (value) => value && add(value), line);
     else add(c);
   }
   if (word !== undefined) found.push(word);
@@ -48,7 +49,7 @@ function variable(
   text: string,
   at: number,
   variables: Variables,
-  add: (value: string) => void,
+  add: (value: string) => unknown,
   line: number,
 ): number {
   const plain = /^\$(\w+)/.exec(text.slice(at));

@@ -101,7 +101,6 @@ function escapeDirective(lines: readonly string[]): string {
 
 /** Lines that end in the escape character go on with the next; comments and empty lines between them are passed over. */
 function joined(lines: readonly string[], escape: string): { text: string; line: number }[] {
-  //#gap 04.8 joined
   const result: { text: string; line: number }[] = [];
   let open: { text: string; line: number } | undefined;
   for (const [i, line] of lines.entries()) {
@@ -115,7 +114,6 @@ function joined(lines: readonly string[], escape: string): { text: string; line:
   }
   if (open) result.push(open);
   return result.map(({ text, line }) => ({ text: text.trim(), line }));
-  //#end
 }
 
 function parseInstruction({ text, line }: { text: string; line: number }): Instruction {

@@ -171,7 +171,7 @@ function connect(endpoint: Endpoint, path: string, scope: string, options: Regis
 function isFinal(error: unknown): boolean {
   if (!(error instanceof Unreachable)) return false;
   const { code = '' } = (error.cause ?? {}) as NodeJS.ErrnoException;
-  return /^(ERR_SSL|ERR_TLS|EPROTO|ENOTFOUND|ECONNREFUSED|ABORT|CERT|UNABLE|DEPTH_ZERO|SELF_SIGNED)/.test(
+  return /^(ERR_SSL|ERR_TLS|EPROTO|ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ABORT|CERT|UNABLE|DEPTH_ZERO|SELF_SIGNED)/.test(
     code,
   );
 }
