@@ -29,7 +29,7 @@ main() {
     packages=$packages,linux-image-cloud-arm64
   fi
   root=$(mktemp -d /var/tmp/workshop-arm64-XXXXXX)
-  trap 'rm -rf --one-file-system "$root"' EXIT
+  trap finish EXIT
   make_root
   # $* is for a shell inside.
   local command=${*:-$(default_command "$mode")}
@@ -60,11 +60,14 @@ make_root() {
 # All users of this machine are mapped to themselves, so that chown and mknod's kin work as far as a user namespace allows.
 as_user() {
   unshare --user "$here/arm64.sh" --inside "$root" "$1" &
-  local pid=$!
+  pid=$!
   until [ "$(readlink "/proc/$pid/ns/user")" != "$(readlink /proc/self/ns/user)" ]; do sleep 0.02; done
   echo '0 0 4294967295' >"/proc/$pid/uid_map"
   echo '0 0 4294967295' >"/proc/$pid/gid_map"
-  wait "$pid"
+  local status=0
+  wait "$pid" || status=$?
+  pid=
+  return "$status"
 }
 
 # The second half of as_user, in the user namespace: first as its root, then in mount and pid namespaces.
@@ -108,6 +111,12 @@ INIT
     -kernel "$root"/boot/vmlinuz-* -initrd "$root/boot/initrd" -append 'console=ttyAMA0 quiet rdinit=/init' </dev/null |
     tee "$root/boot/said"
   grep -q '^ended with status 0' "$root/boot/said"
+}
+
+# Also after Ctrl-C: with its first process everyone in the pid namespace ends.
+finish() {
+  if [ -n "${pid:-}" ]; then kill -KILL "$pid" 2>/dev/null || true; wait "$pid" 2>/dev/null || true; fi
+  rm -rf --one-file-system "$root"
 }
 
 say() { printf '\n── %s\n' "$*"; }
