@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { checked, isErrno, SyscallError } from '../01-processes/index.ts';
+import { checked, ifAlive, isErrno, type SyscallError } from '../01-processes/index.ts';
 import { c_setgroups, c_setresgid, c_setresuid } from './syscalls.ts';
 
 // Not process.setuid and its sisters: where Node may use io_uring, as on Debian 13, they refuse to work.
@@ -30,8 +30,11 @@ function saying(file: 'uid_map' | 'gid_map', id: number, call: () => void): void
     call();
   } catch (error) {
     if (!isErrno(error, 'EINVAL')) throw error;
-    const { syscall, errno } = error as SyscallError;
-    const map = readFileSync(`/proc/self/${file}`, 'utf8').trim().replace(/ +/g, ' ').replaceAll('\n', ',');
-    throw new SyscallError(syscall, errno, `${id} (not in this user namespace's ${file}: ${map || 'empty'})`);
+    const refusal = error as SyscallError;
+    const map = ifAlive(() => readFileSync(`/proc/self/${file}`, 'utf8')); // a root without /proc: nothing to add
+    const ranges = map?.trim().replace(/ +/g, ' ').replaceAll('\n', ',');
+    if (ranges !== undefined)
+      refusal.message += `: this user namespace's ${file} has no ${id}: ${ranges || 'it is empty'}`;
+    throw refusal;
   }
 }

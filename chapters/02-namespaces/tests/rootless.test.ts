@@ -218,8 +218,31 @@ describe('root inside may not', () => {
     });
     expect(seen).toEqual({
       chown: 'EINVAL',
-      setuid: `setresuid 1000 (not in this user namespace's uid_map: 0 ${person.uid} 1): EINVAL (Invalid argument)`,
+      setuid: `setresuid 1000: EINVAL (Invalid argument): this user namespace's uid_map has no 1000: 0 ${person.uid} 1`,
     });
+  });
+
+  test('and where there is no /proc to read the map from, the kernel’s own error stays', () => {
+    const { root, remove: removeRoot } = makeRoot();
+    try {
+      chmodSync(join(root, '..'), 0o777);
+      chmodSync(join(root, 'tmp'), 0o777);
+      const said = asPerson(() => {
+        const pid = cloneInUserNamespace(CLONE.NEWNS, own, () => {
+          enterRoot(root);
+          try {
+            setuid(1000);
+          } catch (error) {
+            writeFileSync('/tmp/said', (error as Error).message);
+          }
+        });
+        expectEnd(pid);
+        return readFileSync(join(root, 'tmp', 'said'), 'utf8');
+      });
+      expect(said).toBe('setresuid 1000: EINVAL (Invalid argument)');
+    } finally {
+      removeRoot();
+    }
   });
 
   test('leave a group that keeps it out, where nobody vouches for it', () => {
