@@ -16,7 +16,9 @@ export function prepareRuntimeTools(checkout: string, work: string): ValidationS
   const static_ = ['-tags', 'netgo osusergo', '-ldflags', '-extldflags -static'];
   if (!existsSync(join(checkout, 'runtimetest')))
     must('go', ['build', ...static_, '-o', 'runtimetest', './cmd/runtimetest'], { cwd, env });
-  const programs = readdirSync(join(checkout, 'validation')).filter((name) => name !== 'util');
+  const programs = readdirSync(join(checkout, 'validation')).filter((name) =>
+    existsSync(join(checkout, 'validation', name, `${name}.go`)),
+  );
   for (const name of programs)
     if (!existsSync(join(checkout, 'validation', name, `${name}.t`)))
       must('go', ['build', '-o', `validation/${name}/${name}.t`, `./validation/${name}`], { cwd, env });

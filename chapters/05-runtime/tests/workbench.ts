@@ -70,6 +70,8 @@ const APPLETS = [
   'umask',
   'mknod',
   'find',
+  'uname',
+  'ionice',
 ];
 
 export async function workbench(): Promise<Workbench> {
