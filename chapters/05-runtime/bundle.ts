@@ -51,7 +51,9 @@ export function loadProcess(path: string): OciProcess {
 function readJson(path: string): unknown {
   let text: string;
   try {
-    const { size } = statSync(path);
+    const stat = statSync(path);
+    if (!stat.isFile()) throw new ConfigError(`${path} is no file`); // a fifo would be waited for
+    const { size } = stat;
     if (size > MAX_CONFIG_BYTES)
       throw new ConfigError(`${path}: ${size} bytes; at most ${MAX_CONFIG_BYTES} are allowed`);
     text = readFileSync(path, 'utf8');

@@ -8,7 +8,7 @@ import {
   readFileSync,
   renameSync,
   rmSync,
-  writeSync,
+  writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
 import { isErrno, readStat } from '../01-processes/index.ts';
@@ -71,7 +71,7 @@ export function saveState(root: string, state: ContainerState): void {
   const temporary = `${path}.${process.pid}`;
   const fd = openSync(temporary, 'w', 0o600);
   try {
-    writeSync(fd, JSON.stringify(state));
+    writeFileSync(fd, JSON.stringify(state)); // unlike write(2) it does not stop half way where a disk is nearly full
     fsyncSync(fd);
   } finally {
     closeSync(fd);
