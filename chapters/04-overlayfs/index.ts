@@ -68,3 +68,4 @@ export { findBusybox, isStaticElf, makeBaseImage } from './base-image.ts';
 export { saveArchive, type ArchivedImage } from './save-archive.ts';
 export { loadArchive, readArchive, type LoadedImage } from './load-archive.ts';
 export { unpackImage } from './unpack.ts';
+export { startRegistry, type LocalRegistry, type RegistrySetup } from './demo-registry.ts';

@@ -20,7 +20,8 @@ import {
   type Progress,
   type RegistryOptions,
 } from '../index.ts';
-import { makeCertificates, startRegistry, startTokenServer, type TestRegistry } from './registry-harness.ts';
+import { startRegistry, type LocalRegistry } from '../demo-registry.ts';
+import { makeCertificates, startTokenServer } from './registry-harness.ts';
 import { loadBaseImage } from './base.ts';
 
 /** docker-registry and skopeo, which nobody here wrote. */
@@ -39,7 +40,7 @@ afterAll(async () => {
 });
 const folder = (): string => mkdtempSync(join(dir, 'x-'));
 const emptyStore = (): Promise<ContentStore> => openContentStore(folder());
-const registry = async (...args: Parameters<typeof startRegistry>): Promise<TestRegistry> => {
+const registry = async (...args: Parameters<typeof startRegistry>): Promise<LocalRegistry> => {
   const started = await startRegistry(...args);
   ends.push(started.stop);
   return started;

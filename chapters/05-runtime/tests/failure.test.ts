@@ -127,10 +127,10 @@ describe('what config.json names', () => {
       expect(
         failing((spec) => void (spec.hooks = { [kind]: [hook('/bin/sh', ['-c', 'echo why >&2; exit 3'])] })),
       ).toMatch(new RegExp(`${kind} hook #0: exit status 3, output: why`));
-      expect(failing((spec) => void (spec.hooks = { [kind]: [hook('/bin/sleep', ['1000'], 1)] }))).toContain(
-        `${kind} hook #0: /bin/sleep did not end in 1 seconds`,
-      );
     }
+    expect(
+      failing((spec) => void (spec.hooks = { createRuntime: [hook('/bin/sleep', ['1000'], 1)] })),
+    ).toContain('createRuntime hook #0: /bin/sleep did not end in 1 seconds');
   }, 60_000);
 
   it('a cgroup that cannot be made, and a limit that it cannot have', () => {

@@ -5,11 +5,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { demoEngine, type DemoEngine } from '../demo-engine.ts';
-import { startRegistry, type TestRegistry } from '../../04-overlayfs/tests/registry-harness.ts';
+import { startRegistry, type LocalRegistry } from '../../04-overlayfs/index.ts';
 
 /** The stock docker client, our daemon, a real registry. */
 let engine: DemoEngine;
-let registry: TestRegistry;
+let registry: LocalRegistry;
 let root: string;
 let work: string;
 beforeAll(async () => {
