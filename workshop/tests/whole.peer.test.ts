@@ -40,7 +40,8 @@ test('my/ proves one container through every layer', () => {
 
 test('the stock docker client runs a container on the learner’s engine', () => {
   const program = `
-    const { startTestEngine } = await import('./final/tests/harness.ts');
+    const harness = './final/tests/harness.ts';
+    const { startTestEngine } = await import(harness);
     const { spawnSync } = await import('node:child_process');
     const t = await startTestEngine();
     try {
