@@ -1,6 +1,6 @@
 import { existsSync, readdirSync, readFileSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import {
   isAlive,
@@ -12,6 +12,7 @@ import {
 } from '../chapters/01-processes/index.ts';
 import { MNT, removeMasquerade, runTool, tryTool, umount } from '../chapters/02-namespaces/index.ts';
 import { WORDS } from './judge-process.ts';
+import { ROOT } from './learner.ts';
 
 /** What the temporary folder of a check is called; then the checker's process id follows, and a word by chance. */
 export const CHECK_FOLDER = 'byod-check';
@@ -106,10 +107,11 @@ const tables = (): { family: string; name: string }[] => {
 /** Takes away what checks have left whose checker was killed: their folders bear its process id and hold the words that they drew. */
 export async function takeAwayAfterDeadChecks(): Promise<string[]> {
   const taken: string[] = [];
-  for (const name of readdirSync(tmpdir())) {
-    const checker = new RegExp(`^${CHECK_FOLDER}-(\\d+)-`).exec(name)?.[1];
+  const places = [tmpdir(), join(ROOT, 'node_modules')];
+  for (const folder of places.flatMap((place) => readdirSync(place).map((name) => join(place, name)))) {
+    const name = basename(folder);
+    const checker = new RegExp(`^\\.?${CHECK_FOLDER}-(\\d+)-`).exec(name)?.[1];
     if (checker === undefined || isAlive(Number(checker))) continue;
-    const folder = join(tmpdir(), name);
     taken.push(...(await takeAway(withWords([...wordsIn(folder), name]))));
     rmSync(folder, { recursive: true, force: true });
     taken.push(`folder ${folder}`);

@@ -40,19 +40,16 @@ test('my/ proves one container through every layer', () => {
 
 test('the stock docker client runs a container on the learner’s engine', () => {
   const program = `
-    const { build } = await import('./final/build.ts');
-    const { startEngine, socketOf, temporaryPlaces } = await import('./final/engine.ts');
+    const harness = './final/tests/harness.ts';
+    const { startTestEngine } = await import(harness);
     const { spawnSync } = await import('node:child_process');
-    await build();
-    const places = temporaryPlaces('my-engine');
-    const engine = await startEngine({ ...places, flags: ['--bridge', 'my' + process.pid] });
+    const t = await startTestEngine();
     try {
-      const run = spawnSync('docker', ['-H', 'unix://' + engine.socket, 'run', '--rm', 'busybox', 'sh', '-c', 'echo from $(hostname); exit 7'],
+      const run = spawnSync('docker', ['-H', 'unix://' + t.engine.socket, 'run', '--rm', 'busybox', 'sh', '-c', 'echo from $(hostname); exit 7'],
         { encoding: 'utf8', env: { PATH: process.env.PATH, HOME: '/nonexistent' } });
       console.log(JSON.stringify(run));
     } finally {
-      await engine.stop();
-      places.remove();
+      await t.stop();
     }`;
   const { stdout, stderr } = inMy(['--input-type=module', '--eval', program]);
   const ran = JSON.parse(stdout.trim().split('\n').at(-1) ?? '') as { status: number; stdout: string };
