@@ -128,6 +128,9 @@ function bundle(s: Step, { bundle: path, cgroup, myrunc }: Bench): void {
   spec.process!.terminal = false;
   spec.process!.args = ['sleep', '1000'];
   spec.linux!.cgroupsPath = cgroup;
+  // Not in the default on v1 (spec.ts), but it works there too.
+  const namespaces = spec.linux!.namespaces!;
+  if (!namespaces.some(({ type }) => type === 'cgroup')) namespaces.push({ type: 'cgroup' });
   spec.linux!.resources = { ...spec.linux!.resources, pids: { limit: 20 } };
   writeFileSync(join(path, 'config.json'), JSON.stringify(spec, null, 2));
   s.evidence('config.json says', {
