@@ -18,12 +18,6 @@ export interface NewLayer {
   diffId: Digest;
 }
 
-/** An image as it is, to be built upon; `undefined` stands for `scratch`. */
-export interface Base {
-  manifest: Manifest;
-  config: ImageConfig;
-}
-
 export interface NewImage {
   config: ImageConfig;
   layers: readonly Descriptor[];

@@ -92,7 +92,7 @@ describe('a real registry', () => {
     );
   });
 
-  test('takes a layer of several pieces, and memory does not grow with it', async () => {
+  test('takes a layer that is sent in several pieces, and gives it back whole', async () => {
     const { host } = await registry(folder());
     const layer = randomBytes(70 << 20);
     const config = Buffer.from(
