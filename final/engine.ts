@@ -70,7 +70,7 @@ export async function startEngine(places: EnginePlaces, signal?: AbortSignal): P
     {
       stdio: ['ignore', fd, fd],
       detached: true,
-      env: { PATH: process.env['PATH'] ?? '', HOME: process.env['HOME'] ?? '/' },
+      env: { PATH: process.env['PATH'] ?? '', HOME: process.env['HOME'] ?? '/', ...engineEnvironment() },
     },
   );
   closeSync(fd);
@@ -88,6 +88,10 @@ export async function startEngine(places: EnginePlaces, signal?: AbortSignal): P
   }
   return runningEngine(places, daemon.pid);
 }
+
+/** What our own environment says of the engine: `MYDOCKER_IPTABLES=false` on a machine whose firewall cannot do what it asks. */
+const engineEnvironment = (): Record<string, string | undefined> =>
+  Object.fromEntries(Object.entries(process.env).filter(([name]) => name.startsWith('MYDOCKER_')));
 
 /** The engine that runs in these places. Its daemon's process id is in its pidfile. */
 export function runningEngine(

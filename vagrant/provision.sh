@@ -8,7 +8,7 @@ folder=${1:-/vagrant}
 modules=/var/lib/workshop/node_modules
 
 # nodejs and npm; the others are what the README names. workshop/setup.mjs knows them too, but needs Node to say so.
-packages=(nodejs npm ca-certificates busybox-static iproute2 nftables libseccomp2 procps)
+packages=(nodejs npm ca-certificates busybox-static iproute2 nftables libseccomp2 procps uidmap)
 
 main() {
   [ "$(id -u)" = 0 ] || fail "not root: type sudo $0 $folder"

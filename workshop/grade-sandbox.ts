@@ -1,7 +1,11 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { createCgroup, detectCgroups, type Cgroup } from '../chapters/03-cgroups/index.ts';
+import { saidBy } from './check.ts';
 import type { Gap } from './gaps.ts';
+import { bundleJudge } from './judge-bundle.ts';
 import type { Verdict } from './judge.ts';
 
 /** What one check may use, and no more. */
@@ -47,7 +51,18 @@ export async function judgeApart(
 ): Promise<Verdict> {
   const { limits = LIMITS, signal } = options;
   if (signal?.aborted) throw new Error('interrupted');
+  const bundle = await bundleJudge({
+    tree: options.reference,
+    chapter: gap.chapter,
+    judge: 'grade-judge.ts',
+    seenAs: '/grade/tree',
+    instead: new Map([[gap.file, file]]),
+  });
+  if ('verdict' in bundle) return bundle.verdict;
   const seal = randomBytes(24).toString('hex');
+  const hand = mkdtempSync(join(dirname(options.reference), 'hand-'));
+  writeFileSync(join(hand, 'file'), file);
+  writeFileSync(join(hand, 'judge.mjs'), bundle.code);
   const cgroup = createCgroup(
     `/${CGROUP}-${process.pid}-${randomBytes(4).toString('hex')}`,
     resources(limits),
@@ -55,17 +70,21 @@ export async function judgeApart(
   let child: ChildProcess | undefined;
   try {
     // What grading is killed by, kills the sandbox too.
-    child = spawn('setpriv', ['--pdeathsig', 'KILL', 'sh', '-c', ENTER, 'grade', ...words(gap, options)], {
-      stdio: ['pipe', 'pipe', 'pipe', 'pipe'],
-      cwd: '/',
-      env: { PATH: process.env['PATH'] ?? '', HOME: '/root', LANG: 'C.UTF-8' },
-    });
+    child = spawn(
+      'setpriv',
+      ['--pdeathsig', 'KILL', 'sh', '-c', ENTER, 'grade', ...words(gap, hand, options)],
+      {
+        stdio: ['pipe', 'pipe', 'pipe', 'pipe'],
+        cwd: '/',
+        env: { PATH: process.env['PATH'] ?? '', HOME: '/root', LANG: 'C.UTF-8' },
+      },
+    );
     const ended = outcome(child, limits.seconds, () => cgroup.kill(), signal);
     if (child.pid) {
       cgroup.add(child.pid);
       child.stdin!.on('error', () => undefined); // it ended before it read: outcome() tells how
-      // The script reads the first line, the learner's file; what is left, the seal, is for the judge.
-      child.stdin!.end(`${Buffer.from(file).toString('base64')}\n${seal}\n`);
+      // The first line lets the script begin; what is left, the seal, is for the judge.
+      child.stdin!.end(`go\n${seal}\n`);
     }
     const { answer, status, late, printed } = await ended;
     if (signal?.aborted) throw new Error('interrupted');
@@ -73,6 +92,7 @@ export async function judgeApart(
   } finally {
     cgroup.kill();
     cgroup.remove();
+    rmSync(hand, { recursive: true, force: true });
   }
 }
 
@@ -88,7 +108,7 @@ const resources = ({ memory, pids, cpus }: Limits): Parameters<typeof createCgro
   };
 };
 
-function words(gap: Pick<Gap, 'id' | 'chapter' | 'file'>, options: SandboxOptions): string[] {
+function words(gap: Pick<Gap, 'id' | 'file'>, hand: string, options: SandboxOptions): string[] {
   const host = detectCgroups();
   const trees = host.hierarchies.map(
     ({ mountPoint, controllers, name }) =>
@@ -103,7 +123,7 @@ function words(gap: Pick<Gap, 'id' | 'chapter' | 'file'>, options: SandboxOption
     trees.join(' '),
     (options.hidden ?? []).join('\n'),
     process.execPath,
-    gap.chapter,
+    hand,
     gap.id,
     String(options.seed),
   ];
@@ -111,21 +131,20 @@ function words(gap: Pick<Gap, 'id' | 'chapter' | 'file'>, options: SandboxOption
 
 /** Waits for the line that says that this process is in its cgroup, then leaves the machine's namespaces. */
 const ENTER = `
-read -r body
-export body
+read -r go
 inside=$1
 exec unshare --mount --pid --net --ipc --uts --cgroup --fork --kill-child --propagation private sh -c "$inside" grade "$@"
 `;
 
-/** Runs as process 1. $2 reference, $3 node_modules, $4 file, $5 trees of cgroups, $6 hidden paths, $7 node, $8… the judge's words. */
+/** Runs as process 1. $2 reference, $3 node_modules, $4 file, $5 trees of cgroups, $6 hidden paths, $7 node, $8 what is laid in, $9… the judge's words. */
 const SANDBOX = `
 set -e
 top=\${2%/*}/top
 mount -t tmpfs -o size=512m,mode=755 grade "$top"
 mkdir "$top/upper" "$top/work" "$top/root" "$top/upper/grade"
 cp -a "$2" "$top/upper/grade/tree"
-printf %s "$body" | base64 -d > "$top/upper/grade/tree/$4"
-unset body
+cp "$8/file" "$top/upper/grade/tree/$4"
+cp "$8/judge.mjs" "$top/upper/grade/tree/judge.mjs"
 mkdir "$top/upper/grade/tree/node_modules"
 printf '%s\\n' "$6" | while read -r path; do
   # A whiteout: for whom looks from inside, the path is not there.
@@ -173,10 +192,9 @@ pivot_root . grade/old
 cd /
 umount -l /grade/old
 node=$7
-shift 7
+shift 8
 exec setpriv --bounding-set=-sys_boot,-sys_module,-sys_rawio,-sys_time,-syslog \\
-  "$node" --single-threaded --import /grade/tree/node_modules/tsx/dist/loader.mjs \\
-  /grade/tree/workshop/grade-judge.ts /grade/tree "$@"
+  "$node" --single-threaded --enable-source-maps /grade/tree/judge.mjs /grade/tree "$@"
 `;
 
 interface Outcome {
@@ -241,7 +259,6 @@ function verdictOf(of: Outcome & { seal: string; limits: Limits; cgroup: Cgroup 
     return error('the check was ended by two processes: a child came back as a second parent');
   if (sealed.length === 1 && status === 64 + (parseInt(seal.slice(0, 2), 16) % 64))
     return JSON.parse(sealed[0]!.slice(seal.length + 1)) as Verdict;
-  const where = /\/(chapters\/[^\s():]+\.ts:\d+)/.exec(printed)?.[1];
-  const said = /^(?:\w*Error|SyntaxError).*$|^.*ERROR: .*$/m.exec(printed)?.[0];
-  return error(said ?? `it ended with status ${status} before the check was over`, where);
+  const said = saidBy(printed, `it ended with status ${status} before the check was over`);
+  return error(said.message, said.where);
 }

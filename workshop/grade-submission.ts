@@ -28,6 +28,25 @@ export interface Submission {
 const MOST = 64 * 1024;
 
 /**
+ * The folders that are meant. A program of the workshop's own that makes submissions (`export makeClass(into)`) stands for those that it
+ * makes, below `scratch`.
+ */
+export async function withMade(paths: readonly string[], scratch: string): Promise<string[]> {
+  const all: string[] = [];
+  for (const path of paths) {
+    const program = existsSync(path) && realpathSync(path);
+    if (!program || !program.endsWith('.ts') || !program.startsWith(join(ROOT, 'workshop') + sep))
+      all.push(path);
+    else {
+      const { makeClass } = (await import(program)) as { makeClass?: (into: string) => Promise<string[]> };
+      if (!makeClass) throw new Refused(`${path} makes no submissions: it exports no makeClass`);
+      all.push(...(await makeClass(join(scratch, basename(dirname(program))))));
+    }
+  }
+  return all;
+}
+
+/**
  * Finds the learner's tree in each folder or git repository. A bare repository is cloned below `scratch`.
  * @throws Refused for what is no folder, or has no chapters
  */

@@ -17,9 +17,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { isAlive } from '../chapters/01-processes/index.ts';
 import { detectCgroups, openCgroup } from '../chapters/03-cgroups/index.ts';
+import { atOnce } from './at-once.ts';
 import type { Gap } from './gaps.ts';
 import { CGROUP, judgeApart, LIMITS, type Limits } from './grade-sandbox.ts';
-import { findSubmissions, layIn, referenceTree, type Submission } from './grade-submission.ts';
+import { findSubmissions, layIn, referenceTree, withMade, type Submission } from './grade-submission.ts';
 import type { Verdict } from './judge.ts';
 import { ROOT } from './learner.ts';
 import { readSources } from './sources.ts';
@@ -64,7 +65,7 @@ export async function grade(options: GradeOptions): Promise<Grades> {
   sweep();
   const scratch = mkdtempSync(join(tmpdir(), `${CGROUP}-${process.pid}-`));
   try {
-    const submissions = findSubmissions(options.paths, scratch);
+    const submissions = findSubmissions(await withMade(options.paths, scratch), scratch);
     mkdirSync(out, { recursive: true });
     const kept = openResults(out, options, referenceDigest(limits));
     const reference = referenceTree(scratch);
@@ -74,20 +75,19 @@ export async function grade(options: GradeOptions): Promise<Grades> {
     let done = 0;
     const judgeOne = async ({ submission, gap }: { submission: Submission; gap: Gap }): Promise<void> => {
       const laid = layIn(gap, submission);
-      const key = keyOf(submission.name, gap.id, laid);
       const verdict =
-        kept.verdicts.get(key) ??
-        ('verdict' in laid
+        'verdict' in laid
           ? laid.verdict
-          : await judgeApart(gap, laid.file, {
-              seed: kept.seed,
-              limits,
-              reference,
-              hidden,
-              modules: join(ROOT, 'node_modules'),
-              ...(signal && { signal }),
-            }));
-      if (!kept.verdicts.has(key)) kept.add(key, verdict);
+          : await kept.verdictOf(keyOf(gap.id, laid.file), () =>
+              judgeApart(gap, laid.file, {
+                seed: kept.seed,
+                limits,
+                reference,
+                hidden,
+                modules: join(ROOT, 'node_modules'),
+                ...(signal && { signal }),
+              }),
+            );
       const mark: Mark = { learner: submission.name, gap: gap.id, verdict };
       marks.set(`${submission.name}\n${gap.id}`, mark);
       options.onMark?.(mark, ++done, work.length);
@@ -122,26 +122,9 @@ function sweep(): void {
   for (const name of left(tmpdir())) rmSync(join(tmpdir(), name), { recursive: true, force: true });
 }
 
-async function atOnce<T>(work: readonly T[], jobs: number, run: (one: T) => Promise<void>): Promise<void> {
-  let next = 0;
-  let failed = false;
-  const worker = async (): Promise<void> => {
-    while (next < work.length && !failed)
-      await run(work[next++]!).catch((error: unknown) => {
-        failed = true;
-        throw error;
-      });
-  };
-  const ends = await Promise.allSettled(Array.from({ length: Math.min(jobs, work.length) }, worker));
-  const bad = ends.find((end) => end.status === 'rejected');
-  if (bad) throw bad.reason as Error;
-}
-
-/** A verdict is reused only for the same learner, gap and code. */
-const keyOf = (name: string, gap: string, laid: object): string =>
-  createHash('sha256')
-    .update(JSON.stringify([name, gap, laid]))
-    .digest('hex');
+/** Same gap, same code, same seed: same verdict. So what two learners have alike, as the reference's solution, is judged once. */
+const keyOf = (gap: string, file: string): string =>
+  createHash('sha256').update(`${gap}\0${file}`).digest('hex');
 
 const referenceDigest = (limits: Limits): string => {
   const hash = createHash('sha256').update(JSON.stringify(limits));
@@ -152,29 +135,36 @@ const referenceDigest = (limits: Limits): string => {
 
 interface Results {
   seed: number;
-  verdicts: Map<string, Verdict>;
-  add(key: string, verdict: Verdict): void;
+  /** The verdict that is kept, or that is being found, or that `find` finds. */
+  verdictOf(key: string, find: () => Promise<Verdict>): Promise<Verdict>;
 }
 
 /** `results.jsonl`: first a line that says what was judged with, then a line for each verdict. A torn last line is left out. */
 function openResults(out: string, { seed, resume = true }: GradeOptions, reference: string): Results {
   const path = join(out, 'results.jsonl');
-  const verdicts = new Map<string, Verdict>();
+  const verdicts = new Map<string, Promise<Verdict>>();
   const [head, ...lines] =
     existsSync(path) && resume ? readFileSync(path, 'utf8').split('\n').map(parsed) : [];
   const before = head as { version?: number; seed: number; reference: string } | undefined;
   const same =
     before?.version === 1 && before.reference === reference && (seed === undefined || seed === before.seed);
-  if (same)
-    for (const line of lines as ({ key: string; verdict: Verdict } | undefined)[])
-      if (line) verdicts.set(line.key, line.verdict);
+  const kept = (same ? lines : []) as ({ key: string; verdict: Verdict } | undefined)[];
+  const whole = kept.filter((line) => line !== undefined);
+  for (const { key, verdict } of whole) verdicts.set(key, Promise.resolve(verdict));
   const state = { version: 1, seed: same ? before.seed : (seed ?? randomInt(2 ** 31)), reference };
-  const rows = [state, ...[...verdicts].map(([key, verdict]) => ({ key, verdict }))];
-  writeWhole(path, rows.map((row) => `${JSON.stringify(row)}\n`).join(''));
+  writeWhole(path, [state, ...whole].map((row) => `${JSON.stringify(row)}\n`).join(''));
+  const found = async (key: string, find: () => Promise<Verdict>): Promise<Verdict> => {
+    const verdict = await find();
+    appendFileSync(path, `${JSON.stringify({ key, verdict })}\n`, { flush: true });
+    return verdict;
+  };
   return {
     seed: state.seed,
-    verdicts,
-    add: (key, verdict) => appendFileSync(path, `${JSON.stringify({ key, verdict })}\n`, { flush: true }),
+    verdictOf: (key, find) => {
+      const known = verdicts.get(key) ?? found(key, find);
+      verdicts.set(key, known);
+      return known;
+    },
   };
 }
 

@@ -1,5 +1,5 @@
-import { createHighlighterCoreSync, type HighlighterCore } from 'shiki/core';
-import { createJavaScriptRegexEngine } from 'shiki/engine/javascript';
+import { createHighlighterCoreSync } from 'shiki/core';
+import { createOnigurumaEngine } from 'shiki/engine/oniguruma';
 import c from 'shiki/langs/c.mjs';
 import json from 'shiki/langs/json.mjs';
 import bash from 'shiki/langs/shellscript.mjs';
@@ -7,7 +7,12 @@ import typescript from 'shiki/langs/typescript.mjs';
 import dark from 'shiki/themes/github-dark.mjs';
 import light from 'shiki/themes/github-light.mjs';
 
-let highlighter: HighlighterCore | undefined;
+// The grammars are written for Oniguruma: translated to JavaScript's own expressions, some of TypeScript's never end.
+const highlighter = createHighlighterCoreSync({
+  langs: [c, json, bash, typescript],
+  themes: [light, dark],
+  engine: await createOnigurumaEngine(import('shiki/wasm')),
+});
 const done = new Map<string, string>();
 
 /**
@@ -18,11 +23,6 @@ export function highlight(code: string, language = 'text'): string {
   const key = `${language}\0${code}`;
   const known = done.get(key);
   if (known !== undefined) return known;
-  highlighter ??= createHighlighterCoreSync({
-    langs: [c, json, bash, typescript],
-    themes: [light, dark],
-    engine: createJavaScriptRegexEngine({ forgiving: true }),
-  });
   const lang = highlighter.getLoadedLanguages().includes(language) ? language : 'text';
   const html = highlighter.codeToHtml(code, {
     lang,

@@ -1,13 +1,10 @@
-import { mkdtempSync, readFileSync, rmSync, writeSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
-import { pathToFileURL } from 'node:url';
+import { join } from 'node:path';
 import type { CannotCheck, NotImplemented, Wrong } from '../chapters/01-processes/index.ts';
 import { type Exercise, type Trial } from '../chapters/01-processes/index.ts';
 import { explain } from './coach.ts';
-
-// Judges one gap of one tree: `judge.ts TREE CHAPTER GAP SEED`. The verdict is written as JSON to descriptor 3, so that nothing
-// that the learner's code prints can be taken for it. Started by check.ts, single-threaded, in namespaces of its own.
 
 /** What a check found. */
 export type Verdict =
@@ -18,22 +15,30 @@ export type Verdict =
   | { verdict: 'error'; message: string; where?: string; cause?: string }
   | { verdict: 'cannot check'; why: string; remedy: string };
 
-if (process.argv[1] === import.meta.filename) {
-  const [tree = '', chapter = '', gap = '', seed = ''] = process.argv.slice(2);
-  const verdict = await judge(resolve(tree), chapter, gap, Number(seed));
-  writeSync(3, JSON.stringify(verdict));
-  process.exit(0);
+/** Loads the exercises of the chapter, and with them the code that is judged. */
+export type Load = () => Promise<{ exercises: readonly Exercise[] }>;
+
+export interface JudgeOptions {
+  /** Where the tree that is judged lies. */
+  tree: string;
+  gap: string;
+  seed: number;
+  /** Told each word that is drawn, so that what the check made can be found by it. */
+  onWord?: (word: string) => void;
 }
 
 /** Runs the exercise of a gap of a tree, and says what it found. */
-export async function judge(tree: string, chapter: string, gap: string, seed: number): Promise<Verdict> {
-  const { trial, cleanUp } = trialOf(seed);
+export async function judge(load: Load, options: JudgeOptions): Promise<Verdict> {
+  const { tree, gap, seed, onWord } = options;
+  const { trial, cleanUp } = trialOf(`${seed} ${gap}`, onWord);
   try {
-    const file = join(tree, 'chapters', chapter, 'exercises.ts');
-    const { exercises } = (await import(pathToFileURL(file).href)) as { exercises: readonly Exercise[] };
-    const exercise = exercises.find((one) => one.gap === gap);
+    const exercise = (await load()).exercises.find((one) => one.gap === gap);
     if (!exercise)
-      return { verdict: 'cannot check', why: `${file} has no exercise ${gap}`, remedy: 'npm run begin' };
+      return {
+        verdict: 'cannot check',
+        why: `the exercises of this tree know no gap ${gap}`,
+        remedy: 'npm run begin',
+      };
     await exercise.check(trial);
     return { verdict: 'passed' };
   } catch (error) {
@@ -77,13 +82,20 @@ function causeOf(error: unknown): string | undefined {
   return explain(error);
 }
 
-function trialOf(seed: number): { trial: Trial; cleanUp(): Promise<void> } {
+function trialOf(
+  seed: string,
+  onWord: (word: string) => void = () => undefined,
+): { trial: Trial; cleanUp(): Promise<void> } {
   const undo: (() => void | Promise<void>)[] = [];
   const random = generator(seed);
   const number = (least: number, most: number): number => least + Math.floor(random() * (most - least + 1));
   const trial: Trial = {
     number,
-    word: () => Array.from({ length: 8 }, () => String.fromCharCode(97 + number(0, 25))).join(''),
+    word: () => {
+      const word = Array.from({ length: 8 }, () => String.fromCharCode(97 + number(0, 25))).join('');
+      onWord(word);
+      return word;
+    },
     folder: () => {
       const folder = mkdtempSync(join(tmpdir(), 'check-'));
       undo.push(() => rmSync(folder, { recursive: true, force: true }));
@@ -104,9 +116,9 @@ function trialOf(seed: number): { trial: Trial; cleanUp(): Promise<void> } {
   return { trial, cleanUp };
 }
 
-/** mulberry32: small, and the same numbers for the same seed everywhere. */
-function generator(seed: number): () => number {
-  let state = seed >>> 0;
+/** mulberry32: small, and the same numbers for the same seed everywhere. Gaps that are judged at once draw different ones. */
+function generator(seed: string): () => number {
+  let state = createHash('sha256').update(seed).digest().readUInt32LE();
   return () => {
     state = (state + 0x6d2b79f5) >>> 0;
     let t = Math.imul(state ^ (state >>> 15), state | 1);

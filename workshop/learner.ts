@@ -1,7 +1,8 @@
-import { cpSync, existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { createHash } from 'node:crypto';
+import { copyFileSync, existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Exercise } from '../chapters/01-processes/index.ts';
-import { findGaps, gapsOf, stubbed, withGap, type Gap } from './gaps.ts';
+import { findGaps, gapsOf, withGap, type Gap } from './gaps.ts';
 import { readSources } from './sources.ts';
 
 /** The repository: the reference. */
@@ -9,27 +10,19 @@ export const ROOT = join(import.meta.dirname, '..');
 /** The learner's tree. */
 export const MY = join(ROOT, 'my');
 
-/** What is copied beside the sources, so that `my/` is a tree that works. */
-const ALSO = [
-  'README.md',
-  'LICENSE',
-  'package.json',
-  'package-lock.json',
-  'tsconfig.json',
-  'vitest.config.ts',
-  'vagrant',
-];
 const STATE = '.workshop.json';
 
 /** What is remembered of a learner's way, in `my/.workshop.json`. */
 export interface LearnerState {
-  version: 1;
+  version: 2;
   /** How many hints were shown, by gap. */
   hints: Record<string, number>;
   /** Gaps that were filled from the reference. */
   solutions: string[];
   /** When a gap passed first, ISO 8601, by gap. */
   passed: Record<string, string>;
+  /** What `begin` has made each file from, by path: the digest of the reference's text without what stands in gaps. */
+  made: Record<string, string>;
 }
 
 /** A mistake of the person at the keyboard: said in one line. */
@@ -41,40 +34,32 @@ export class Refused extends Error {
 export const referenceGaps = (): Gap[] => findGaps(readSources(ROOT));
 
 /**
- * Makes the learner's tree: the reference with every gap a stub. What is there already is left alone, file by file, so that no work
- * is lost; returns the files that were made.
+ * Says so on standard error when the tree is from an older version of the workshop.
+ * @throws Refused when there is no learner's tree yet
  */
-export function begin(target = MY): string[] {
-  const made: string[] = [];
-  for (const [file, source] of readSources(ROOT)) {
-    const path = join(target, file);
-    if (existsSync(path)) continue;
-    mkdirSync(dirname(path), { recursive: true });
-    writeFileSync(path, isLayer(file) ? stubbed(file, source) : source);
-    made.push(file);
-  }
-  for (const name of [...ALSO, ...otherFiles()]) {
-    if (existsSync(join(target, name)) || !existsSync(join(ROOT, name))) continue;
-    cpSync(join(ROOT, name), join(target, name), { recursive: true });
-    made.push(name);
-  }
-  if (!existsSync(join(target, STATE)))
-    writeState({ version: 1, hints: {}, solutions: [], passed: {} }, target);
-  return made;
-}
-
-const isLayer = (file: string): boolean => /^chapters\/[^/]+\/[^/]+\.ts$/.test(file);
-const otherFiles = (): string[] => [
-  'workshop/setup.mjs',
-  ...[...new Set(referenceGaps().map((gap) => gap.chapter))].map(
-    (chapter) => `chapters/${chapter}/README.md`,
-  ),
-];
-
-/** @throws Refused when there is no learner's tree yet */
 export function requireTree(target = MY): void {
   if (!existsSync(join(target, 'chapters'))) throw new Refused('there is no my/ yet. Type: npm run begin');
+  const { made } = readState(target);
+  const old = [...readSources(ROOT)].some(([file, source]) => made[file] !== frameDigest(file, source));
+  if (old)
+    console.error(
+      'my/ is from an older version of the workshop. Type: npm run begin (it is brought up to date, and your work is kept)',
+    );
 }
+
+/** The digest of a file's text without what stands in its gaps. A text whose markers are broken counts whole. */
+export function frameDigest(file: string, text: string): string {
+  let frame = text;
+  try {
+    for (const { id } of isLayer(file) ? gapsOf(file, text) : []) frame = withGap(file, frame, id, '');
+  } catch {
+    frame = text;
+  }
+  return createHash('sha256').update(frame).digest('hex').slice(0, 16);
+}
+
+/** Whether gaps may stand in a file. */
+export const isLayer = (file: string): boolean => /^chapters\/[^/]+\/[^/]+\.ts$/.test(file);
 
 /** The gap of a number, or a chapter's gaps, or all: `02.3`, `02`, nothing. @throws Refused naming what there is */
 export function selectGaps(which: string | undefined, gaps = referenceGaps()): Gap[] {
@@ -103,12 +88,20 @@ export function learnersBody(gap: Gap, target = MY): string {
   const path = join(target, gap.file);
   if (!existsSync(path))
     throw new Refused(`my/${gap.file} is gone. Type: npm run begin (it makes what is missing)`);
-  const found = gapsOf(gap.file, readFileSync(path, 'utf8')).find((one) => one.id === gap.id);
+  const found = gapsOfLearner(gap.file, readFileSync(path, 'utf8')).find((one) => one.id === gap.id);
   if (!found)
     throw new Refused(
       `my/${gap.file} has no markers of gap ${gap.id} any more: put //#gap ${gap.id} ${gap.name} and //#end around your code`,
     );
   return found.body;
+}
+
+function gapsOfLearner(file: string, text: string): Gap[] {
+  try {
+    return gapsOf(file, text);
+  } catch (error) {
+    throw new Refused(`my/${(error as Error).message}: mend the marker`);
+  }
 }
 
 /** Puts code into the learner's gap; what stood there is kept beside the file, as `FILE.before-GAP`. Returns the kept file's path. */
@@ -119,30 +112,48 @@ export function replaceBody(gap: Gap, body: string, target = MY): string | undef
   const after = withGap(gap.file, source, gap.id, body);
   if (after === source) return undefined;
   const isStub = before.includes('new NotImplemented(');
-  const kept = isStub ? undefined : `${path}.before-${gap.id}`;
-  if (kept) writeFileSync(kept, source);
+  const kept = isStub ? undefined : keep(path, `before-${gap.id}`);
   writeWhole(path, after);
   return kept;
+}
+
+/** Keeps a file's text beside it, under a name that nothing has yet; returns that. */
+export function keep(path: string, why: string): string {
+  for (let n = 1; ; n++) {
+    const beside = `${path}.${why}${n === 1 ? '' : `-${n}`}`;
+    if (existsSync(beside)) continue;
+    copyFileSync(path, beside);
+    return beside;
+  }
 }
 
 /** The stub that `begin` puts into a gap. */
 export const stubOf = (gap: Gap): string => `throw new NotImplemented('${gap.id} ${gap.name}');`;
 
-/** @throws Error for a state of an unknown version */
+/** @throws Refused for a state that cannot be read, or is of a newer version */
 export function readState(target = MY): LearnerState {
   const path = join(target, STATE);
-  if (!existsSync(path)) return { version: 1, hints: {}, solutions: [], passed: {} };
-  const state = JSON.parse(readFileSync(path, 'utf8')) as LearnerState;
-  if (state.version !== 1)
-    throw new Refused(`${path} is of version ${String(state.version)}: this workshop knows version 1`);
-  return state;
+  const fresh: LearnerState = { version: 2, hints: {}, solutions: [], passed: {}, made: {} };
+  if (!existsSync(path)) return fresh;
+  let state: Omit<LearnerState, 'version'> & { version: number };
+  try {
+    state = JSON.parse(readFileSync(path, 'utf8')) as typeof state;
+  } catch (error) {
+    throw new Refused(
+      `${path} cannot be read (${(error as Error).message}). It holds which hints were shown and which gaps passed, no code: mend it, or delete it`,
+    );
+  }
+  if (state.version !== 1 && state.version !== 2)
+    throw new Refused(`${path} is of version ${String(state.version)}: this workshop knows versions 1 and 2`);
+  return { ...fresh, ...state, version: 2 };
 }
 
 export function writeState(state: LearnerState, target = MY): void {
   writeWhole(join(target, STATE), `${JSON.stringify(state, null, 2)}\n`);
 }
 
-function writeWhole(path: string, text: string): void {
+/** Writes a file so that there is the old text or the new, never half. */
+export function writeWhole(path: string, text: string): void {
   writeFileSync(`${path}.new`, text);
   renameSync(`${path}.new`, path);
 }

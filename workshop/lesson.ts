@@ -77,12 +77,31 @@ export function renderLesson(path: string, slug = basename(dirname(path))): Less
         const anchor = depth === 1 ? '' : ` <a class="anchor" href="#${id}" aria-label="This section">#</a>`;
         return `<h${depth} id="${id}">${html}${anchor}</h${depth}>\n`;
       },
-      code: ({ text, lang }: Tokens.Code): string => `${highlight(text, lang || 'text')}\n`,
+      code: ({ text, lang }: Tokens.Code): string => {
+        const language = lang?.split(' ')[0] || 'text';
+        return `${language === 'console' ? consoleBlock(text) : highlight(text, language)}\n`;
+      },
     },
   });
-  const html = marked.parse(readFileSync(path, 'utf8'), { async: false });
+  const html = asked(marked.parse(readFileSync(path, 'utf8'), { async: false }));
   return { slug, title, html, sections };
 }
+
+/** A transcript: what was typed apart from what came. */
+function consoleBlock(text: string): string {
+  const lines = text.split('\n').map(escapeHtml);
+  const typed = (line: string, i: number): boolean =>
+    /^[$#] /.test(line) || (i > 0 && lines[i - 1]!.endsWith('\\') && typed(lines[i - 1]!, i - 1));
+  const html = lines.map((line, i) => (typed(line, i) ? `<b>${line}</b>` : line)).join('\n');
+  return `<pre class="code language-console" tabindex="0"><code>${html}</code></pre>`;
+}
+
+/** The section of questions that the reader is to answer before they look. */
+const asked = (html: string): string =>
+  html.replace(
+    /<h2 id="predict-then-run">.*?(?=<h2 |$)/s,
+    (section) => `<section class="predict">\n${section}</section>\n`,
+  );
 
 /** Where a page, a picture or a source file that a lesson links to is served; other addresses and quotations stay as they are. */
 function addressOf(href: string, lesson: string): string {
@@ -113,7 +132,8 @@ function quotation(lesson: string, { href, text }: { href: string; text: string 
   } catch (cause) {
     throw new Error(`${place}: ${(cause as Error).message}`, { cause });
   }
-  return `<figure class="quote"><figcaption>${escapeHtml(text)}</figcaption>${highlight(code, 'ts')}</figure>\n`;
+  const source = `/source/${relative(ROOT, path)}`;
+  return `<figure class="quote"><figcaption><a href="${source}">${escapeHtml(text)}</a></figcaption>${highlight(code, 'ts')}</figure>\n`;
 }
 
 /** The line of a lesson, from 1, on which it first links to `href`; 1 when it nowhere does. */

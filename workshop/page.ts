@@ -11,7 +11,8 @@ export function page(lesson: Lesson, all: readonly Pick<Lesson, 'slug' | 'title'
       const sections = here
         ? lesson.sections.map((s) => `<li><a href="#${s.id}">${s.text}</a></li>`).join('')
         : '';
-      return `<li><a href="${address(other)}"${here ? ' aria-current="page"' : ''}>${other.title}</a>${sections && `<ul>${sections}</ul>`}</li>`;
+      const number = other.slug ? `<span class="number">${Number(other.slug.slice(0, 2))}</span>` : '';
+      return `<li><a href="${address(other)}"${here ? ' aria-current="page"' : ''}>${number}${other.title}</a>${sections && `<ul>${sections}</ul>`}</li>`;
     })
     .join('\n');
   return `<!doctype html>
@@ -52,7 +53,7 @@ export const STYLE = `
 :root {
   color-scheme: light dark;
   --ink: light-dark(#1d2430, #dfe3ea); --soft: light-dark(#5a6577, #98a2b3); --paper: light-dark(#fdfcf9, #14181f);
-  --panel: light-dark(#f3f1ea, #1c222c); --rule: light-dark(#dcd8cc, #303948); --accent: light-dark(#0b5fa5, #74b3ec);
+  --panel: light-dark(#f3f1ea, #1c222c); --rule: light-dark(#dcd8cc, #303948); --accent: light-dark(#0b5fa5, #74b3ec); --call: light-dark(#b8762a, #e0a458);
 }
 :root[data-theme=light] { color-scheme: light; }
 :root[data-theme=dark] { color-scheme: dark; }
@@ -85,7 +86,7 @@ code, pre { font: 14px/1.55 ui-monospace, 'DejaVu Sans Mono', monospace; }
 :not(pre) > code { background: var(--panel); border-radius: 3px; padding: .1em .3em; font-size: .82em; overflow-wrap: anywhere; }
 pre { background: var(--panel); border: 1px solid var(--rule); border-radius: 6px; padding: .9rem 1rem; overflow-x: auto; }
 .quote { margin: 1.4rem 0; }
-.quote figcaption { font: 12px ui-monospace, monospace; color: var(--soft); padding-bottom: .3rem; }
+.quote figcaption { font: 12px ui-monospace, monospace; padding-bottom: .3rem; } .quote figcaption a { color: var(--soft); text-decoration: none; } .quote figcaption a:hover { text-decoration: underline; }
 .quote pre { margin: 0; border-left: 4px solid var(--accent); }
 table { border-collapse: collapse; font: 14px/1.5 system-ui, sans-serif; display: block; overflow-x: auto; }
 th, td { border: 1px solid var(--rule); padding: .4rem .7rem; text-align: left; vertical-align: top; }
@@ -99,13 +100,25 @@ summary { cursor: pointer; }
 button { cursor: pointer; } #results:not([hidden]) { margin-bottom: 1.2rem; padding-bottom: .8rem; border-bottom: 1px solid var(--rule); }
 #results small { display: block; color: var(--soft); overflow-wrap: anywhere; } #results mark { background: none; color: var(--accent); font-weight: 600; }
 .copied { position: relative; } .copied > button { position: absolute; top: .4rem; right: .4rem; font: 12px system-ui, sans-serif; opacity: 0; }
-.copied:hover > button, .copied > button:focus { opacity: 1; } @media (hover: none) { .copied > button { opacity: .8; } }
+.copied:hover > button, .copied > button:focus { opacity: 1; } @media (hover: none) { .copied > button { position: static; display: block; margin: 0 0 .2rem auto; opacity: 1; } }
 .anchor { color: var(--soft); text-decoration: none; font-weight: 400; opacity: 0; }
 :is(h2, h3, h4):hover .anchor, .anchor:focus { opacity: 1; }
 footer { display: flex; justify-content: space-between; gap: 1rem; margin-top: 4rem; padding-top: 1rem; border-top: 1px solid var(--rule); font: 15px/1.4 system-ui, sans-serif; }
 footer a { text-decoration: none; } footer small { display: block; color: var(--soft); }
 footer a:last-child { text-align: right; }
-/* What a program printed is folded rather than scrolled. */
-pre.language-console { white-space: pre-wrap; overflow-wrap: anywhere; }
-@media print { :root { color-scheme: light !important; } .anchor, button, nav, .chapters, footer { display: none; } body { display: block; } pre { white-space: pre-wrap; } h2 { break-after: avoid; } }
+/* What a program printed is folded rather than scrolled; what was typed stands out from it. */
+pre.language-console { white-space: pre-wrap; overflow-wrap: anywhere; color: var(--soft); }
+pre.language-console b { color: var(--ink); font-weight: 600; }
+/* Questions to answer before one looks. */
+.predict { margin: 2.6rem 0; padding: .2rem 1.3rem 1rem; background: var(--panel); border: 1px solid var(--rule); border-left: 5px solid var(--call); border-radius: 6px; }
+.predict h2 { border: 0; margin-top: .6rem; padding: 0; } .predict h2::before { content: '? '; color: var(--call); }
+.predict pre, .predict code { background: var(--paper); }
+.predict details { margin: .3rem 0 1rem; } .predict summary { color: var(--accent); }
+nav .number { display: inline-block; min-width: 1.4em; color: var(--soft); font-variant-numeric: tabular-nums; }
+main > table { font-size: 15px; }
+/* Pictures are drawn on paper: in the dark they are turned over, colours kept. */
+@media (prefers-color-scheme: dark) { :root:not([data-theme=light]) img { filter: invert(.91) hue-rotate(180deg); } }
+:root[data-theme=dark] img { filter: invert(.91) hue-rotate(180deg); }
+@media (max-width: 40rem) { body { font-size: 16px; } h1 { font-size: 1.6rem; } h2 { font-size: 1.25rem; } code, pre { font-size: 12.5px; } .predict { padding: .1rem .9rem .7rem; } pre:not(.language-ts) { white-space: pre-wrap; overflow-wrap: anywhere; } }
+@media print { :root, :root[data-theme=dark] { color-scheme: light !important; } :root img, :root[data-theme] img { filter: none !important; } body { font-size: 11pt; } main { max-width: none; padding: 0; } pre, code { font-size: 9pt; } figure, img, table, .predict { break-inside: avoid; } .anchor, button, nav, .chapters, footer { display: none; } body { display: block; } pre { white-space: pre-wrap; } h2 { break-after: avoid; } }
 `;

@@ -15,6 +15,7 @@ const packages = [
   { name: 'nftables', found: () => findProgram('nft'), for: 'address translation' },
   { name: 'libseccomp2', found: () => findLibrary('libseccomp.so.2'), for: 'system call filters' },
   { name: 'procps', found: () => findProgram('ps'), for: 'docker top' },
+  { name: 'uidmap', found: () => findProgram('newuidmap'), for: 'containers without root' },
 ];
 
 main();

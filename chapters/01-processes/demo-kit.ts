@@ -157,7 +157,7 @@ export async function act(
   const claims = steps.flatMap((step) => step.claims);
   if (claims.length === 0) failed = true; // a demo that claims nothing has shown nothing
   if (options.json) process.stdout.write(`${JSON.stringify({ title, held: !failed, steps }, null, 2)}\n`);
-  else show.end(claims.filter((c) => c.held).length, claims.length);
+  else show.end(claims.filter((c) => c.held).length, claims.length, failed);
   return !failed;
 }
 
@@ -221,7 +221,7 @@ const silent = {
   note: (_text: string): void => {},
   claim: (_text: string, _held: boolean): void => {},
   cleanup: (_what: string): void => {},
-  end: (_held: number, _all: number): void => {},
+  end: (_held: number, _all: number, _failed: boolean): void => {},
 };
 
 /** Writes each step as it happens, a label at the start of each kind of line. */
@@ -252,10 +252,10 @@ function printer(): typeof silent {
     note: (text) => line('NOTE', text),
     claim: (text, held) => line('EVIDENCE', held ? `${chalk.green('✓')} ${text}` : chalk.red(`✗ ${text}`)),
     cleanup: (what) => line('CLEAN-UP', what),
-    end: (held, all) =>
-      process.stdout.write(
-        `\n${held === all ? chalk.green(`All ${all} claims held.`) : chalk.red(`${all - held} of ${all} claims did not hold.`)}\n`,
-      ),
+    end: (held, all, failed) => {
+      const broken = held < all ? `${all - held} of ${all} claims did not hold.` : 'The demo failed.';
+      process.stdout.write(`\n${failed ? chalk.red(broken) : chalk.green(`All ${all} claims held.`)}\n`);
+    },
   };
 }
 

@@ -1,6 +1,7 @@
 import { closeSync, writeSync } from 'node:fs';
 import { spawn } from 'node:child_process';
 import { constants } from 'node:os';
+import { isMainThread } from 'node:worker_threads';
 import { checked, isErrno, SyscallError } from './errors.ts';
 import { resetSignalsForExec } from './signals.ts';
 import {
@@ -30,11 +31,13 @@ const MADV_DOFORK = 11;
  * This process must have been started `node --single-threaded` (see `singleThreaded`): otherwise garbage collection in
  * the child waits for threads that fork left behind.
  * Source: fork(2), madvise(2).
- * @throws Error when this process is not single-threaded; SyscallError EAGAIN at the limit of processes
+ * @throws Error when this process is not single-threaded, or the caller is a worker; SyscallError EAGAIN at the limit of processes
  */
 export function fork(child: () => number | void): number {
   if (!isSingleThreaded())
     throw new Error('fork: this process has helper threads: start it as `node --single-threaded`');
+  if (!isMainThread)
+    throw new Error('fork: called in a worker thread, but only the main thread may be copied');
   //#gap 01.2 fork
   // V8 marks its heap "not for children". Without this the child has no heap and dies at once (SIGSEGV).
   // The answer is to be ignored: there are always holes in the range.
@@ -84,10 +87,18 @@ export function keepMemoryForChildren(): void {
   c_madvise(0, EVERY_ADDRESS, MADV_DOFORK);
 }
 
-/** What a child does: returns the status to end with, that of `child`; 1 if it throws, the error on standard error. */
+/**
+ * What a child does: returns the status to end with, that of `child`; 1 if it throws, the error on standard error. Also 1 for what is no
+ * status: the kernel keeps 8 bits, and 256 would pass for success; and a promise would never be kept, there is no event loop.
+ */
 export function runChild(child: () => number | void): number {
   try {
-    return child() ?? 0;
+    const status: unknown = child() ?? 0;
+    if (status instanceof Promise)
+      throw new TypeError('fork: the child must not be asynchronous: it has no event loop');
+    if (typeof status !== 'number' || !Number.isInteger(status) || status < 0 || status > 255)
+      throw new RangeError(`fork: ${String(status)} is no exit status: return a whole number from 0 to 255`);
+    return status;
   } catch (error) {
     writeSync(2, `${error instanceof Error ? error.message : String(error)}\n`);
     return 1;
@@ -115,7 +126,8 @@ export const WCONTINUED = 8;
 export function waitpid(pid: number, options?: 0 | typeof WUNTRACED): WaitStatus;
 export function waitpid(pid: number, options: number): WaitStatus | undefined;
 export function waitpid(pid: number, options = 0): WaitStatus | undefined {
-  if (!(pid > 0)) throw new RangeError(`waitpid: ${pid} is no process id: wait for children one by one`);
+  if (!(Number.isInteger(pid) && pid > 0))
+    throw new RangeError(`waitpid: ${pid} is no process id: wait for children one by one`);
   const status: [number] = [0];
   for (;;) {
     const result = c_waitpid(pid, status, options);
@@ -176,9 +188,11 @@ export function waitAsync(pid: number): Promise<WaitStatus> {
  * @param path the executable's path; no search along PATH (see `findExecutable`)
  * @param env the environment as `NAME=value`
  * Source: execve(2).
- * @throws SyscallError ENOENT, EACCES, ENOEXEC, ELOOP, E2BIG …
+ * @throws RangeError for text with a NUL byte, where C would end it; SyscallError ENOENT, EACCES, ENOEXEC, ELOOP, E2BIG …
  */
 export function execve(path: string, argv: readonly string[], env: readonly string[]): never {
+  for (const text of [path, ...argv, ...env])
+    if (text.includes('\0')) throw new RangeError(`execve: NUL byte in ${JSON.stringify(text)}`);
   for (const fd of [0, 1, 2]) setCloseOnExec(fd, false);
   resetSignalsForExec();
   c_execve(path, [...argv, null], [...env, null]);

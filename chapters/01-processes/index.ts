@@ -48,8 +48,26 @@ export {
   WCONTINUED,
   type WaitStatus,
 } from './fork.ts';
-export { SIGNALS, signalNumber, signalName, kill, isAlive, resetSignalsForExec } from './signals.ts';
-export { PR, prctl, setSubreaper, setNoNewPrivs, setParentDeathSignal, setsid } from './prctl.ts';
+export {
+  SIGNALS,
+  signalNumber,
+  signalName,
+  signalsOf,
+  kill,
+  isAlive,
+  resetSignalsForExec,
+} from './signals.ts';
+export {
+  PR,
+  prctl,
+  SECBIT,
+  getSecurebits,
+  setSecurebits,
+  setSubreaper,
+  setNoNewPrivs,
+  setParentDeathSignal,
+  setsid,
+} from './prctl.ts';
 export {
   ifAlive,
   listPids,
@@ -59,17 +77,16 @@ export {
   readEnviron,
   readCgroups,
   namespacesOf,
-  readFds,
-  rootOf,
-  readRootAndCwd,
+  readThreads,
   readLimits,
   readSmapsRollup,
   type Pid,
   type ProcStat,
+  type Thread,
   type CgroupMembership,
-  type OpenFile,
   type Limit,
 } from './proc.ts';
+export { readFds, readExe, rootOf, readRootAndCwd, type OpenFile, type Executable } from './links.ts';
 export { readStatus, type ProcStatus, type Ids } from './status.ts';
 export { readMountinfo, parseMountinfoLine, type MountInfo } from './mountinfo.ts';
 export { CAPABILITIES, DOCKER_CAPABILITIES, type Capability } from './capability-names.ts';
@@ -88,6 +105,15 @@ export {
   type CapabilitySets,
 } from './capabilities.ts';
 export {
+  readFileCapabilities,
+  parseFileCapabilities,
+  setFileCapabilities,
+  formatFileCapabilities,
+  ROOTS_FILE,
+  type FileCapabilities,
+} from './file-capabilities.ts';
+export { afterExec, type Execution } from './exec-capabilities.ts';
+export {
   openPty,
   setControllingTerminal,
   setWindowSize,
@@ -95,12 +121,5 @@ export {
   type Pty,
   type WindowSize,
 } from './pty.ts';
-export {
-  processTree,
-  linkTree,
-  subtree,
-  describeProcess,
-  formatPsTree,
-  formatPstree,
-  type ProcessNode,
-} from './tree.ts';
+export { processTree, linkTree, subtree, type ProcessNode } from './tree.ts';
+export { describeProcess, formatPsTree, formatPstree, terminalName } from './draw-tree.ts';

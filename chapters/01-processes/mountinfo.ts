@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { isErrno } from './errors.ts';
 import { ifAlive, type Pid } from './proc.ts';
 
 /** One mount, as a process sees it. Source: proc_pid_mountinfo(5). */
@@ -22,10 +23,18 @@ export interface MountInfo {
   superOptions: string[];
 }
 
-/** The mounts in a process's mount namespace that can be reached from its root, oldest first; `undefined` when it is gone. */
+/**
+ * The mounts in a process's mount namespace that can be reached from its root, oldest first; `undefined` when it is gone, or a zombie:
+ * that has left its namespaces, and the kernel says EINVAL.
+ */
 export function readMountinfo(pid: Pid = 'self'): MountInfo[] | undefined {
-  const text = ifAlive(() => readFileSync(`/proc/${pid}/mountinfo`, 'utf8'));
-  return text?.split('\n').filter(Boolean).map(parseMountinfoLine);
+  try {
+    const text = ifAlive(() => readFileSync(`/proc/${pid}/mountinfo`, 'utf8'));
+    return text?.split('\n').filter(Boolean).map(parseMountinfoLine);
+  } catch (error) {
+    if (isErrno(error, 'EINVAL')) return undefined;
+    throw error;
+  }
 }
 
 /** Takes one line apart: a dash ends the optional fields, of which there may be none or several. */

@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { isErrno } from './errors.ts';
 
 /** Whose folder in /proc: a process id, or the process that asks. */
@@ -7,14 +7,29 @@ export type Pid = number | 'self';
 /**
  * What the kernel answers about one process, or `undefined` when that process does not exist (any more). Between two
  * looks at a process it may end, and that is an ordinary answer: opening says ENOENT then, and reading from what was
- * opened in time says ESRCH. Everything in this file that reads about a process gives `undefined` for it.
+ * opened in time says ESRCH. Everything in this chapter that reads about a process gives `undefined` for it.
  * @throws what the kernel refuses for other reasons, such as EACCES
  */
 export function ifAlive<T>(read: () => T): T | undefined {
+  //#region ifAlive
   try {
     return read();
   } catch (error) {
     if (isErrno(error, 'ENOENT', 'ESRCH')) return undefined;
+    throw error;
+  }
+  //#endregion
+}
+
+/**
+ * The same for the links of /proc, where the kernel answers EACCES about a process that has just ended: it finds nobody whose
+ * permission it could compare. Whoever is still there did refuse.
+ */
+export function ifAliveLink<T>(pid: Pid, read: () => T): T | undefined {
+  try {
+    return ifAlive(read);
+  } catch (error) {
+    if (isErrno(error, 'EACCES') && !existsSync(`/proc/${pid}`)) return undefined;
     throw error;
   }
 }
@@ -96,6 +111,24 @@ export function parseStat(line: string): ProcStat {
   //#end
 }
 
+/** One thread of a process: for the kernel a task like a process, in the same thread group. */
+export interface Thread {
+  tid: number;
+  /** A thread may have a name of its own. */
+  comm: string;
+  state: string;
+}
+
+/** The threads of a process, the one that gave it its number first. Source: proc_pid_task(5). */
+export function readThreads(pid: Pid): Thread[] | undefined {
+  return ifAlive(() =>
+    readdirSync(`/proc/${pid}/task`).flatMap((tid) => {
+      const stat = ifAlive(() => parseStat(readFileSync(`/proc/${pid}/task/${tid}/stat`, 'utf8')));
+      return stat ? [{ tid: stat.pid, comm: stat.comm, state: stat.state }] : [];
+    }),
+  );
+}
+
 /** The arguments that the process was started with; empty for kernel threads and zombies. proc_pid_cmdline(5). */
 export const readCmdline = (pid: Pid): string[] | undefined => splitNul(text(pid, 'cmdline'));
 
@@ -137,44 +170,16 @@ export function readCgroups(pid: Pid): CgroupMembership[] | undefined {
  * Two processes are in the same namespace exactly when the text is the same. Source: namespaces(7).
  */
 export function namespacesOf(pid: Pid): Record<string, string> | undefined {
-  return ifAlive(() => {
+  return ifAliveLink(pid, () => {
     const folder = `/proc/${pid}/ns`;
     const links: Record<string, string> = {};
     for (const name of readdirSync(folder)) {
       // `pid_for_children` leads nowhere between unshare(CLONE_NEWPID) and the first fork.
-      const link = ifAlive(() => readlinkSync(`${folder}/${name}`));
+      const link = ifAliveLink(pid, () => readlinkSync(`${folder}/${name}`));
       if (link !== undefined) links[name] = link;
     }
     return links;
   });
-}
-
-/** One open file of a process. */
-export interface OpenFile {
-  fd: number;
-  /** A path, or `pipe:[inode]`, `socket:[inode]`, `anon_inode:[eventfd]`. */
-  target: string;
-}
-
-/** What a process has open: the links of /proc/PID/fd. Files that it closes meanwhile are left out. */
-export function readFds(pid: Pid): OpenFile[] | undefined {
-  return ifAlive(() =>
-    readdirSync(`/proc/${pid}/fd`).flatMap((name) => {
-      const target = ifAlive(() => readlinkSync(`/proc/${pid}/fd/${name}`));
-      return target === undefined ? [] : [{ fd: Number(name), target }];
-    }),
-  );
-}
-
-/**
- * The path by which another process's files are reached: a magic link that leads into the mount namespace *and* below the root of
- * that process. `writeFileSync(rootOf(pid) + '/etc/motd', …)` writes into a running container. proc_pid_root(5).
- */
-export const rootOf = (pid: Pid): string => `/proc/${pid}/root`;
-
-/** Where the root and the working directory of a process are, as its own mount namespace names them. */
-export function readRootAndCwd(pid: Pid): { root: string; cwd: string } | undefined {
-  return ifAlive(() => ({ root: readlinkSync(`/proc/${pid}/root`), cwd: readlinkSync(`/proc/${pid}/cwd`) }));
 }
 
 /** One resource limit; Infinity is "unlimited". */
@@ -202,12 +207,10 @@ export function readLimits(pid: Pid): Record<string, Limit> | undefined {
 
 /**
  * How much memory a process has, in bytes, by the kernel's words: `Rss` counts every page, `Pss` each shared page by its share,
- * `Private_Dirty` what would be free again if it ended. Kernel threads and zombies have none (`{}`). proc_pid_smaps(5).
+ * `Private_Dirty` what would be free again if it ended. Kernel threads and zombies have no memory to tell about: for them the kernel
+ * says ESRCH, and this `undefined`, as for a process that is gone. proc_pid_smaps(5).
  */
 export function readSmapsRollup(pid: Pid): Record<string, number> | undefined {
-  const all = text(pid, 'smaps_rollup');
-  return (all &&
-    Object.fromEntries(
-      [...all.matchAll(/^(\w+): +(\d+) kB$/gm)].map(([, k, v]) => [k!, Number(v) * 1024]),
-    )) as Record<string, number> | undefined;
+  const lines = text(pid, 'smaps_rollup')?.matchAll(/^(\w+): +(\d+) kB$/gm);
+  return lines && Object.fromEntries([...lines].map(([, key, kB]) => [key!, Number(kB) * 1024]));
 }

@@ -64,8 +64,12 @@ export function setControllingTerminal(fd: number): void {
 /**
  * Tells a terminal how large it is; the foreground group gets SIGWINCH if that is new. Either end will do.
  * Source: TIOCSWINSZ(2const).
+ * @throws RangeError beyond 65535; SyscallError ENOTTY when `fd` is no terminal
  */
 export function setWindowSize(fd: number, { rows, cols }: WindowSize): void {
+  for (const [name, value] of Object.entries({ rows, cols }))
+    if (!Number.isInteger(value) || value < 0 || value > 65535)
+      throw new RangeError(`setWindowSize: ${name} is ${value}: give a whole number from 0 to 65535`);
   const size = new Uint16Array([rows, cols, 0, 0]); // struct winsize; the last two are pixels, which nobody uses
   checked('ioctl', c_ioctl(fd, TIOCSWINSZ, 'void *', size), `TIOCSWINSZ fd ${fd}`);
 }

@@ -1,6 +1,6 @@
 import { constants } from 'node:os';
-import { checked } from './errors.ts';
-import { c_kill, c_signal, c_sigprocmask } from './syscalls.ts';
+import { checked, errnoName } from './errors.ts';
+import { c_kill, c_signal, c_sigprocmask, lastErrno } from './syscalls.ts';
 
 /** Numbers by name: `SIGNALS.SIGTERM === 15`. Source: signal(7). */
 export const SIGNALS: Readonly<Record<string, number>> = constants.signals;
@@ -37,16 +37,19 @@ export function signalName(number: number): string {
 
 /**
  * Sends a signal to a process, or to a process group if `pid` is negative. 0 sends nothing and only asks whether one could.
+ * Never to 0 (one's own group) or -1 (every process that one may signal): with them a number gone wrong ends the machine's day.
  * Source: kill(2).
- * @throws SyscallError ESRCH when there is no such process, EPERM when it is not ours to signal
+ * @throws RangeError for such a `pid`; SyscallError ESRCH when there is no such process, EPERM when it is not ours to signal
  */
 export function kill(pid: number, signal: number): void {
+  if (!Number.isInteger(pid) || pid === 0 || pid === -1)
+    throw new RangeError(`kill: ${pid} is no process and no process group`);
   checked('kill', c_kill(pid, signal), `${pid} with ${signal === 0 ? '0' : signalName(signal)}`);
 }
 
-/** Whether a process exists (a zombie does). */
+/** Whether a process exists (a zombie does), also one that is not ours to signal. */
 export function isAlive(pid: number): boolean {
-  return c_kill(pid, 0) === 0;
+  return c_kill(pid, 0) === 0 || errnoName(lastErrno()) === 'EPERM';
 }
 
 /**
@@ -58,3 +61,9 @@ export function resetSignalsForExec(): void {
   c_signal(constants.signals.SIGXFSZ, SIG_DFL);
   checked('sigprocmask', c_sigprocmask(SIG_SETMASK, Buffer.alloc(SIGSET_BYTES), null));
 }
+
+/** The names in a mask of signals, as in `readStatus(pid).signals`: bit n is signal n + 1. */
+export const signalsOf = (mask: bigint): string[] =>
+  Array.from({ length: 64 }, (_, bit) => bit)
+    .filter((bit) => mask & (1n << BigInt(bit)))
+    .map((bit) => signalName(bit + 1));

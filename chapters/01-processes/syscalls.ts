@@ -69,3 +69,11 @@ export const c_capget = declare<(header: Uint32Array, data: Uint32Array) => numb
 export const c_capset = declare<(header: Uint32Array, data: Uint32Array) => number>(
   'int capset(uint32_t *hdrp, const uint32_t *datap)',
 );
+
+// Extended attributes of a file, links followed: getxattr(2), setxattr(2). (ssize_t is intptr_t to koffi.)
+export const c_getxattr = declare<(path: string, name: string, value: Uint8Array, size: number) => number>(
+  'intptr_t getxattr(const char *path, const char *name, void *value, size_t size)',
+);
+export const c_setxattr = declare<
+  (path: string, name: string, value: Uint8Array, size: number, flags: number) => number
+>('int setxattr(const char *path, const char *name, const void *value, size_t size, int flags)');

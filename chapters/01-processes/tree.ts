@@ -1,4 +1,4 @@
-import { listPids, readCmdline, readStat, type ProcStat } from './proc.ts';
+import { listPids, readCmdline, readStat, readThreads, type ProcStat, type Thread } from './proc.ts';
 import { readStatus } from './status.ts';
 
 /** A process, and those that it is the parent of. */
@@ -7,7 +7,11 @@ export interface ProcessNode extends ProcStat {
   cmdline: string[];
   /** The effective user. */
   uid: number;
-  /** In the order of their ids. */
+  /** It has pages that may not be swapped out. */
+  locked: boolean;
+  /** Its threads, but for the one that has its number. */
+  otherThreads: Thread[];
+  /** In the order in which they were started. */
   children: ProcessNode[];
 }
 
@@ -17,21 +21,33 @@ export interface ProcessNode extends ProcStat {
  * whose parent has just ended stands at the top.
  */
 export function processTree(): ProcessNode[] {
-  const nodes = listPids().flatMap((pid): ProcessNode[] => {
-    const stat = readStat(pid);
-    const uid = readStatus(pid)?.uid.effective;
-    const cmdline = readCmdline(pid);
-    return stat && cmdline && uid !== undefined ? [{ ...stat, cmdline, uid, children: [] }] : [];
-  });
-  return linkTree(nodes);
+  return linkTree(listPids().flatMap((pid) => readNode(pid) ?? []));
+}
+
+/** One process for a tree; `undefined` if it ends before all is read: half a process would be a wrong one. */
+function readNode(pid: number): ProcessNode | undefined {
+  const [stat, status] = [readStat(pid), readStatus(pid)];
+  const [cmdline, threads] = [readCmdline(pid), readThreads(pid)];
+  if (!stat || !status || !cmdline || !threads) return undefined;
+  return {
+    ...stat,
+    cmdline,
+    uid: status.uid.effective,
+    locked: parseInt(status.lines['VmLck'] ?? '0') > 0,
+    otherThreads: threads.filter(({ tid }) => tid !== pid),
+    children: [],
+  };
 }
 
 /** Hangs each node under its parent, and returns those that have none among them. */
-export function linkTree<N extends { pid: number; ppid: number; children: N[] }>(nodes: readonly N[]): N[] {
+export function linkTree<N extends { pid: number; ppid: number; startTime: number; children: N[] }>(
+  nodes: readonly N[],
+): N[] {
   //#region linkTree
   const byPid = new Map(nodes.map((node) => [node.pid, node]));
   const roots: N[] = [];
-  for (const node of nodes) {
+  // By start, not by number: after the highest number the kernel begins again with a low one.
+  for (const node of [...nodes].sort((a, b) => a.startTime - b.startTime || a.pid - b.pid)) {
     const parent = byPid.get(node.ppid);
     if (parent && parent !== node) parent.children.push(node);
     else roots.push(node);
@@ -47,53 +63,4 @@ export function subtree(roots: readonly ProcessNode[], pid: number): ProcessNode
     if (found) return found;
   }
   return undefined;
-}
-
-/** What a process is called in a list: its arguments, or its name in brackets if it has none. ps(1) does the same. */
-export const describeProcess = ({ cmdline, comm }: Pick<ProcessNode, 'cmdline' | 'comm'>): string =>
-  cmdline.length > 0 ? cmdline.join(' ').replaceAll('\n', '?') : `[${comm}]`;
-
-/** The lines of `ps axjf`: ids in columns, and the tree drawn before the commands. */
-export function formatPsTree(roots: readonly ProcessNode[]): string {
-  const columns = (node: ProcessNode): (string | number)[] => [
-    node.ppid,
-    node.pid,
-    node.pgrp,
-    node.session,
-    node.state,
-    node.uid,
-  ];
-  const header = ['PPID', 'PID', 'PGID', 'SID', 'STAT', 'UID'];
-  const lines: { cells: (string | number)[]; command: string }[] = [];
-  const visit = (node: ProcessNode, lead: string, branch: string, last: boolean): void => {
-    lines.push({ cells: columns(node), command: `${lead}${branch}${describeProcess(node)}` });
-    const below = branch ? `${lead}${last ? '    ' : ' |  '}` : lead;
-    node.children.forEach((child, i) => visit(child, below, ' \\_ ', i === node.children.length - 1));
-  };
-  for (const root of roots) visit(root, '', '', true);
-  const widths = header.map((name, i) =>
-    Math.max(name.length, ...lines.map(({ cells }) => String(cells[i]).length)),
-  );
-  const row = (cells: (string | number)[], command: string): string =>
-    `${cells.map((cell, i) => String(cell).padStart(widths[i]!)).join(' ')} ${command}`;
-  return [row(header, 'COMMAND'), ...lines.map(({ cells, command }) => row(cells, command))].join('\n');
-}
-
-/** The lines of `pstree -p`: names and ids, the first child on its parent's line. */
-export function formatPstree(root: ProcessNode): string {
-  const lines: string[] = [];
-  const visit = (node: ProcessNode, onLine: string, below: string): void => {
-    const name = `${onLine}${node.comm}(${node.pid})`;
-    if (node.children.length === 0) lines.push(name);
-    // What stands under a name is blank, as wide as the name.
-    const indent = below + ' '.repeat(name.length - onLine.length);
-    node.children.forEach((child, i) => {
-      const only = node.children.length === 1;
-      const last = i === node.children.length - 1;
-      const lead = i === 0 ? `${name}${only ? '───' : '─┬─'}` : `${indent}${last ? ' └─' : ' ├─'}`;
-      visit(child, lead, `${indent}${last ? '   ' : ' │ '}`);
-    });
-  };
-  visit(root, '', '');
-  return lines.join('\n');
 }

@@ -35,6 +35,28 @@ export function parseCidr(text: string): Cidr {
   };
 }
 
+/** The same, for an address that an interface can have. @throws RangeError */
+export function parseInterfaceAddress(text: string): Cidr {
+  const cidr = parseCidr(text);
+  const { value, prefix, first, last } = cidr;
+  const kind =
+    value >>> 24 === 0
+      ? 'no host'
+      : value >>> 24 === 127
+        ? 'loopback'
+        : value >>> 24 >= 224
+          ? 'a group'
+          : undefined;
+  if (kind)
+    throw new RangeError(`invalid address ${JSON.stringify(text)}: it is ${kind}, and not an interface's`);
+  // In a network of two there is neither name nor broadcast. RFC 3021.
+  if (prefix < 31 && (value === first || value === last))
+    throw new RangeError(
+      `invalid address ${JSON.stringify(text)}: it is ${value === first ? 'the network itself' : 'the broadcast address'} of ${cidr.subnet}`,
+    );
+  return cidr;
+}
+
 /** 32 bits as four numbers: `formatAddress(0x0a010203) === '10.1.2.3'`. */
 export function formatAddress(value: number): string {
   return [24, 16, 8, 0].map((shift) => (value >>> shift) & 255).join('.');

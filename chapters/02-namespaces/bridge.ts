@@ -1,4 +1,5 @@
-import { checkInterfaceName, macForAddress, parseCidr } from './address.ts';
+import { checkInterfaceName, macForAddress, parseInterfaceAddress } from './address.ts';
+import { localAddresses } from './interfaces.ts';
 import { runTool, tryTool } from './tool.ts';
 
 /** What `ip -json` tells of an interface, of what is used here. */
@@ -19,17 +20,22 @@ export interface BridgeOptions {
  * Makes a bridge with an address, and switches it on. One that is there with this address is left as it is, but switched on.
  * Source: ip-link(8), ip-address(8).
  * @returns whether it was made now
- * @throws RangeError for a bad name or address; Error when the name is another interface's, or the bridge has another address
+ * @throws RangeError for a bad name or address; Error when the name is another interface's, the bridge has another address, or another
+ * interface has this one
  */
 export function createBridge({ name, address }: BridgeOptions): { created: boolean } {
   checkInterfaceName(name);
-  const cidr = parseCidr(address);
+  const cidr = parseInterfaceAddress(address);
   const present = findLink(name);
   if (present) {
     checkPresent(present, `${cidr.address}/${cidr.prefix}`);
     runTool('ip', ['link', 'set', 'dev', name, 'up']);
     return { created: false };
   }
+  if (localAddresses().includes(cidr.address))
+    throw new Error(
+      `bridge ${name}: ${cidr.address} is an address of this machine already, on another interface`,
+    );
   runTool('ip', ['link', 'add', 'name', name, 'address', macForAddress(cidr.value), 'type', 'bridge']);
   // With no hardware address of its own a bridge takes the lowest of its ports', which changes as they come and go.
   try {

@@ -5,6 +5,7 @@ import {
   existsSync,
   mkdirSync,
   mkdtempSync,
+  readFileSync,
   readSync,
   rmSync,
   symlinkSync,
@@ -101,18 +102,39 @@ export function parked(setUp: () => void, flags = 0): Parked {
   return { pid, end };
 }
 
+/** What is made on the machine has a name of this run alone. */
+export const tag = Math.random().toString(36).slice(2, 7).padEnd(5, '0');
+
+/** A number for an address, drawn anew each time. */
+export const octet = (): number => 1 + Math.floor(Math.random() * 250);
+
+export function canRead(path: string): boolean {
+  try {
+    readFileSync(path);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** A directory of one's own, and its removal. */
+export function emptyFolder(): { dir: string; remove: () => void } {
+  const dir = mkdtempSync(join(tmpdir(), 'ch02-'));
+  return { dir, remove: () => rmSync(dir, { recursive: true, force: true }) };
+}
+
 /** A directory that can be a container's root: a static busybox and a few names for it. */
 export function makeRoot(): { dir: string; root: string; remove: () => void } {
   const busybox = ['/bin/busybox', '/usr/bin/busybox'].find((path) => existsSync(path));
   if (!busybox) throw new Error('no busybox: install the package busybox-static');
-  const dir = mkdtempSync(join(tmpdir(), 'ch02-'));
+  const { dir, remove } = emptyFolder();
   chmodSync(dir, 0o755);
   const root = join(dir, 'root');
   for (const name of ['bin', 'proc', 'tmp']) mkdirSync(join(root, name), { recursive: true });
   copyFileSync(busybox, join(root, 'bin', 'busybox'));
   for (const applet of ['sh', 'ls', 'ps', 'mount', 'hostname', 'id', 'cat'])
     symlinkSync('busybox', join(root, 'bin', applet));
-  return { dir, root, remove: () => rmSync(dir, { recursive: true, force: true }) };
+  return { dir, root, remove };
 }
 
 function readToEnd(fd: number): string {

@@ -87,11 +87,12 @@ async function checkConnect(t: Trial): Promise<void> {
       seen.reached = 'no';
     }
     try {
-      // The same address and the same name inside: it must fail, and leave nothing.
+      // A gateway that cannot be reached: it must fail at the last step, and leave nothing.
       connectToBridge({
         ...connection,
         hostName: `${hostName.slice(0, 8)}2`,
         ifName: 'eth1',
+        address: `10.${a}.${b}.251/24`,
         gateway: '192.0.2.77',
       });
     } catch {

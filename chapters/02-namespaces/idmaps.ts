@@ -68,7 +68,8 @@ export function toHostId(ranges: readonly IdRange[], id: number): number | undef
   return range && range.hostID + (id - range.containerID);
 }
 
-function checkRanges(what: string, ranges: readonly IdRange[]): void {
+/** @throws RangeError for ranges that the kernel would refuse: which one, and what is allowed */
+export function checkRanges(what: string, ranges: readonly IdRange[]): void {
   if (ranges.length === 0 || ranges.length > MAX_RANGES)
     throw new RangeError(`${what} map: ${ranges.length} ranges; from 1 to ${MAX_RANGES} are allowed`);
   ranges.forEach((range, i) => {

@@ -86,9 +86,12 @@ export const namespacePath = (pid: number | 'self', kind: NamespaceKind): string
  * Joins namespaces by their paths, as `nsenter` does. All are opened before the first is joined: afterwards the old /proc, or
  * the right to look into it, may be gone. The user namespace comes first, because it gives the rights to join the others;
  * the mount namespace last. A pid namespace takes only the children made from now on.
- * @throws SyscallError as setns; ENOENT when a path is not there. Joined so far stays joined: use it in a child.
+ * @throws RangeError for a kind that there is not; SyscallError as setns; ENOENT when a path is not there. Joined so far stays joined: use it in a child.
  */
 export function joinNamespaces(paths: Partial<Record<NamespaceKind, string>>): void {
+  const unknown = Object.keys(paths).find((kind) => !Object.hasOwn(NAMESPACES, kind));
+  if (unknown !== undefined)
+    throw new RangeError(`unknown namespace ${JSON.stringify(unknown)}: one of ${kinds.join(', ')}`);
   //#gap 02.1 joinNamespaces
   const fds = new Map<NamespaceKind, number>();
   try {

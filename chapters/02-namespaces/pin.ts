@@ -4,7 +4,8 @@ import { isErrno } from '../01-processes/index.ts';
 
 /**
  * Keeps a namespace alive without a process: its file in /proc, bound onto a file of ours, is a reference to it. `ip netns add`
- * does this below /run/netns. A mount namespace can be pinned only from another one, on a mount that is not shared.
+ * does this below /run/netns. A mount namespace can be pinned only from another one, on a mount that is not shared. The kernel sees to it that no
+ * two hold each other by their numbers, so that a mount namespace may be refused (EINVAL) from one that is younger.
  * @param path /proc/PID/ns/KIND
  * @param file made if it is not there
  * Source: namespaces(7), "Namespace lifetime".

@@ -4,6 +4,11 @@ import { declare } from '../01-processes/index.ts';
 export const c_unshare = declare<(flags: number) => number>('int unshare(int flags)');
 export const c_setns = declare<(fd: number, nstype: number) => number>('int setns(int fd, int nstype)');
 
+// Asking a namespace's file: ioctl_ns(2). The answer is a descriptor, or a user id.
+export const c_ioctl = declare<(fd: number, op: number, type: 'void *', arg: Uint32Array | null) => number>(
+  'int ioctl(int fd, unsigned long op, ...)',
+);
+
 // Mounts: mount(2), umount2(2), pivot_root(2), chroot(2), fchdir(2). glibc has pivot_root, though no header says so.
 export const c_mount = declare<
   (source: string | null, target: string, type: string | null, flags: number, data: string | null) => number
@@ -18,6 +23,29 @@ export const c_pivot_root = declare<(newRoot: string, putOld: string) => number>
 );
 export const c_chroot = declare<(path: string) => number>('int chroot(const char *path)');
 export const c_fchdir = declare<(fd: number) => number>('int fchdir(int fd)');
+
+// Objects without a path: shmget(2), msgget(2), mq_open(3)
+export const c_shmget = declare<(key: number, size: number, flags: number) => number>(
+  'int shmget(int key, size_t size, int shmflg)',
+);
+export const c_shmctl = declare<(id: number, op: number, buffer: null) => number>(
+  'int shmctl(int shmid, int op, void *buf)',
+);
+export const c_msgget = declare<(key: number, flags: number) => number>('int msgget(int key, int msgflg)');
+export const c_msgctl = declare<(id: number, op: number, buffer: null) => number>(
+  'int msgctl(int msqid, int op, void *buf)',
+);
+export const c_mq_open = declare<
+  (
+    name: string,
+    flags: number,
+    modeType: 'unsigned int',
+    mode: number,
+    attrType: 'void *',
+    attr: null,
+  ) => number
+>('int mq_open(const char *name, int oflag, ...)');
+export const c_mq_unlink = declare<(name: string) => number>('int mq_unlink(const char *name)');
 
 // Names: sethostname(2), setdomainname(2)
 export const c_sethostname = declare<(name: Buffer, length: number) => number>(

@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { isErrno } from '../01-processes/index.ts';
 
 /** The programs that this layer runs, and the Debian package that each is from. */
-const PACKAGES = { ip: 'iproute2', nft: 'nftables' } as const;
+const PACKAGES = { ip: 'iproute2', nft: 'nftables', newuidmap: 'uidmap', newgidmap: 'uidmap' } as const;
 
 /** Where they are, and messages in English; nothing else of our environment. */
 const ENVIRONMENT = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C' };
@@ -15,7 +15,7 @@ export interface ToolResult {
 }
 
 /**
- * Runs `ip` or `nft`, without a shell, in the namespaces of this thread, and waits for it.
+ * Runs one of them, without a shell, in the namespaces of this thread, and waits for it.
  * @throws Error when it cannot be run; a refusal by the program is a value
  */
 export function tryTool(tool: keyof typeof PACKAGES, args: readonly string[], input = ''): ToolResult {

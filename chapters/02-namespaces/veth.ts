@@ -1,5 +1,6 @@
-import { checkInterfaceName, macForAddress, parseCidr } from './address.ts';
+import { checkInterfaceName, macForAddress, parseCidr, parseInterfaceAddress } from './address.ts';
 import { linkExists } from './bridge.ts';
+import { interfaceNames, localAddresses } from './interfaces.ts';
 import { netnsPathOf, withNetworkNamespace, type NetworkTarget } from './netns.ts';
 import { runTool } from './tool.ts';
 
@@ -22,14 +23,14 @@ export type Connection = NetworkTarget & {
  * Connects a network namespace to a bridge: a veth pair, one end plugged into the bridge, the other inside with an address and
  * the default route; loopback is switched on too. When a step fails, nothing of it is left.
  * Source: veth(4), ip-link(8), ip-route(8).
- * @throws RangeError for a bad name or address, before anything is done; Error with the words of `ip`: no such bridge, name taken …
+ * @throws RangeError for a bad name or address, Error for a name or address that is taken or a bridge that is not there, all before anything is
+ * done; Error with the words of `ip`
  */
 export function connectToBridge(connection: Connection): { mac: string } {
   const { bridge, hostName, ifName, address, gateway } = connection;
-  [bridge, hostName, ifName].forEach(checkInterfaceName);
-  const mac = connection.mac ?? macForAddress(parseCidr(address).value);
-  if (gateway !== undefined) parseCidr(`${gateway}/32`);
   const path = netnsPathOf(connection);
+  const mac = connection.mac ?? macForAddress(parseInterfaceAddress(address).value);
+  checkConnection(connection, path);
 
   //#gap 02.5 connectToBridge
   // The far end is made where it belongs, under its own name: no other interface of the host ever has that name.
@@ -60,4 +61,26 @@ export function disconnectFromBridge(hostName: string): void {
   } catch (error) {
     if (linkExists(hostName)) throw error; // otherwise the end of the namespace was faster
   }
+}
+
+/** What can be said before anything is done: the kernel's own answer to most of it is "File exists". */
+function checkConnection({ bridge, hostName, ifName, address, gateway }: Connection, path: string): void {
+  [bridge, hostName, ifName].forEach(checkInterfaceName);
+  if (gateway !== undefined) parseCidr(`${gateway}/32`);
+  const names = interfaceNames();
+  if (!names.includes(bridge)) throw new Error(`connect ${hostName} to ${bridge}: there is no such bridge`);
+  if (names.includes(hostName))
+    throw new Error(`connect ${hostName} to ${bridge}: the name ${hostName} is taken on the host`);
+  const own = parseCidr(address).address;
+  if (localAddresses().includes(own))
+    throw new Error(`connect ${hostName} to ${bridge}: the address ${own} is the host's own`);
+  const inside = withNetworkNamespace(path, () => ({ names: interfaceNames(), addresses: localAddresses() }));
+  if (inside.names.includes(ifName))
+    throw new Error(
+      `connect ${hostName} to ${bridge}: the name ${ifName} is taken in the network of ${path}`,
+    );
+  if (inside.addresses.includes(own))
+    throw new Error(
+      `connect ${hostName} to ${bridge}: the address ${own} is taken in the network of ${path}`,
+    );
 }

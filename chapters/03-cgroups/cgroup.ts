@@ -7,6 +7,8 @@ export interface Cgroup {
   /** From the top of each tree: `/mydocker/4f2a…`. */
   path: string;
   layout: CgroupHost['layout'];
+  /** Who makes and removes it: this program by itself, in the cgroup file system, or systemd when asked. */
+  driver: 'cgroupfs' | 'systemd';
   /**
    * Its folders: by controller on v1, with `name=systemd` for a named tree; the tree of v2 under `''`.
    * (runc keeps the same in its state.json.)

@@ -1,6 +1,7 @@
 import type { Cgroup } from './cgroup.ts';
 import { detectCgroups } from './detect.ts';
 import { cgroupPath, removeFolders } from './folders.ts';
+import { checkResources } from './limits.ts';
 import type { LinuxResources } from './resources.ts';
 import { createV1, openV1 } from './v1.ts';
 import { createV2, openV2 } from './v2.ts';
@@ -12,20 +13,26 @@ import { createV2, openV2 } from './v2.ts';
  *   something: then what was made is gone again
  */
 export function createCgroup(path: string, resources: LinuxResources = {}): Cgroup {
-  const host = detectCgroups();
-  const checked = cgroupPath(path);
-  const made = host.layout === 'v2' ? createV2(host, checked) : createV1(host, checked);
+  checkResources(resources);
+  const made = makeCgroup(path);
   try {
     const cgroup = openCgroup(path);
     // Whoever joins a frozen cgroup stops at once, in the middle of being started.
     if (made.length === 0 && cgroup.frozen())
-      throw new Error(`cgroup ${checked} is there already, and frozen`);
+      throw new Error(`cgroup ${cgroup.path} is there already, and frozen`);
     cgroup.set(resources);
     return cgroup;
   } catch (error) {
     removeFolders(made);
     throw error;
   }
+}
+
+/** Makes the folders alone, and returns those that were not there. */
+export function makeCgroup(path: string): string[] {
+  const host = detectCgroups();
+  const checked = cgroupPath(path);
+  return host.layout === 'v2' ? createV2(host, checked) : createV1(host, checked);
 }
 
 /** A cgroup that exists, or has existed: nothing is read or made before a method is called. @throws RangeError for a path that climbs */

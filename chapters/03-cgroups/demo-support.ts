@@ -1,4 +1,4 @@
-import { closeSync, readSync } from 'node:fs';
+import { closeSync, mkdtempSync, readSync, rmSync } from 'node:fs';
 import { setTimeout } from 'node:timers/promises';
 import {
   dup2,
@@ -8,9 +8,32 @@ import {
   pipe,
   readStat,
   waitAsync,
+  type Step,
   type WaitStatus,
 } from '../01-processes/index.ts';
 import type { Cgroup } from './cgroup.ts';
+import { createCgroup, openCgroup } from './create.ts';
+import type { LinuxResources } from './resources.ts';
+
+/** A function that makes cgroups below /NAME, each ended and removed with the step that made it. */
+export const groupsOf =
+  (name: string) =>
+  (s: Step, part: string, resources?: LinuxResources): Cgroup => {
+    const path = `/${name}/${part}`;
+    s.cleanup(`kill and remove the cgroup ${path}`, () => {
+      const cgroup = openCgroup(path);
+      cgroup.kill();
+      cgroup.remove();
+    });
+    return createCgroup(path, resources);
+  };
+
+/** A folder on a disk, taken away with the step: what is in a tmpfs can not be dropped from memory. */
+export function diskFolder(s: Step): string {
+  const folder = mkdtempSync('/var/tmp/ch03-demo-');
+  s.cleanup(`remove ${folder}`, () => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
 
 /**
  * Starts a shell script that has joined the cgroup before its first line runs, and returns its process id when it does run. Not before: until

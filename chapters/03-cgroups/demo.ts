@@ -2,16 +2,8 @@ import { randomBytes } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { setTimeout } from 'node:timers/promises';
 import { demo, kill, readCgroups, readStatus, waitAsync, type Step } from '../01-processes/index.ts';
-import { ending, eventually, runIn, startIn } from './demo-support.ts';
-import {
-  CONTROLLERS,
-  createCgroup,
-  detectCgroups,
-  openCgroup,
-  workingSet,
-  type Cgroup,
-  type LinuxResources,
-} from './index.ts';
+import { ending, eventually, groupsOf, runIn, startIn } from './demo-support.ts';
+import { CONTROLLERS, detectCgroups, openCgroup, workingSet } from './index.ts';
 import { tryReleaseAgent } from './release-agent.ts';
 
 /** What is made on the machine has a name of this run alone. */
@@ -19,6 +11,7 @@ const name = `ch03-demo-${randomBytes(3).toString('hex')}`;
 const MB = 1024 * 1024;
 
 const host = detectCgroups();
+const group = groupsOf(name);
 
 await demo('03 cgroups: what a process can use', async (d) => {
   d.cleanup(`remove the cgroup /${name}`, () => openCgroup(`/${name}`).remove());
@@ -56,17 +49,6 @@ await demo('03 cgroups: what a process can use', async (d) => {
   });
 });
 
-/** A cgroup that is ended and removed with the step. */
-function group(s: Step, part: string, resources?: LinuxResources): Cgroup {
-  const path = `/${name}/${part}`;
-  s.cleanup(`kill and remove the cgroup ${path}`, () => {
-    const cgroup = openCgroup(path);
-    cgroup.kill();
-    cgroup.remove();
-  });
-  return createCgroup(path, resources);
-}
-
 /** Says that a controller is missing, if it is. */
 function lacks(s: Step, controller: 'cpu' | 'memory' | 'pids'): boolean {
   if (host.controllers.includes(controller)) return false;
@@ -85,8 +67,7 @@ function layout(s: Step): void {
   for (const controller of ['cpu', 'memory', 'pids', 'cpuset', 'devices', 'hugetlb'] as const) {
     if (host.controllers.includes(controller)) continue;
     const { does, v2 } = CONTROLLERS[controller];
-    const instead = host.layout === 'v2' && v2 !== controller ? `; v2 has ${v2} instead` : '';
-    s.note(`no ${controller} controller here (${does})${instead}`);
+    s.note(`no ${controller} controller here (${does})${host.layout === 'v2' ? `; in v2: ${v2}` : ''}`);
   }
   s.claim('there is at least one tree', host.hierarchies.length > 0 || host.unified !== undefined);
 }

@@ -2,6 +2,9 @@ export { detectCgroups, layoutOf, type CgroupHost, type Hierarchy } from './dete
 export { CONTROLLERS, isController, type Controller } from './controllers.ts';
 export type { Cgroup } from './cgroup.ts';
 export { createCgroup, openCgroup } from './create.ts';
+export { createSystemdCgroup, openSystemdCgroup, isSystemdRunning, type SystemdOptions } from './systemd.ts';
+export { systemdPlace, type SystemdPlace } from './systemd-path.ts';
+export type { Property } from './systemd-properties.ts';
 export type {
   LinuxResources,
   DeviceRule,
@@ -12,5 +15,14 @@ export type {
 } from './resources.ts';
 export { DEFAULT_DEVICE_RULES, deviceList, type DeviceList } from './devices.ts';
 export { checkResources } from './limits.ts';
-export { parseSize, cpusToQuota, sharesToWeight, blkioToIoWeight } from './sizes.ts';
-export { workingSet, type CgroupStats, type IoCount } from './stats.ts';
+export { parseSize, parseList, cpusToQuota, sharesToWeight, blkioToIoWeight } from './sizes.ts';
+export {
+  workingSet,
+  cpuPercent,
+  readProcessorTime,
+  readPressure,
+  type CgroupStats,
+  type CpuSample,
+  type IoCount,
+  type Pressure,
+} from './stats.ts';

@@ -4,7 +4,7 @@ import { SyscallError } from '../01-processes/index.ts';
 import type { Controller } from './controllers.ts';
 import { readControl, writeControl } from './control-file.ts';
 import { fullRule } from './device-rule.ts';
-import type { LinuxResources } from './resources.ts';
+import type { BlockIoResources, LinuxResources } from './resources.ts';
 
 /** One value for one file of a cgroup: what a limit comes down to. */
 export interface Write {
@@ -25,20 +25,7 @@ export type ReadFile = (controller: Controller, file: string) => string | undefi
  * @throws RangeError with the value, its place and what is allowed
  */
 export function checkResources(resources: LinuxResources): void {
-  const { memory = {}, cpu = {}, pids = {}, blockIO = {} } = resources;
-  const whole = (
-    place: string,
-    value: number | undefined,
-    least: number,
-    most = Number.MAX_SAFE_INTEGER,
-  ): void => {
-    // Unlimited is also written as the largest number of 64 bits, which JSON rounds up.
-    if (value === undefined || value === 0 || (value > most && most === Number.MAX_SAFE_INTEGER)) return;
-    if (typeof value !== 'number' || !Number.isInteger(value) || value < least || value > most) {
-      const range = most === Number.MAX_SAFE_INTEGER ? `${least} or more` : `from ${least} to ${most}`;
-      throw new RangeError(`invalid ${place} ${JSON.stringify(value)}: give a whole number, ${range}`);
-    }
-  };
+  const { memory = {}, cpu = {}, pids = {}, blockIO = {}, network = {} } = resources;
   const list = (place: string, value: string | undefined): void => {
     if (value && !/^\d+(-\d+)?(,\d+(-\d+)?)*$/.test(value.trim()))
       throw new RangeError(
@@ -62,8 +49,23 @@ export function checkResources(resources: LinuxResources): void {
   list('cpu.cpus', cpu.cpus);
   list('cpu.mems', cpu.mems);
   whole('pids.limit', pids.limit, -1);
-  whole('blockIO.weight', blockIO.weight, 10, 1000);
-  whole('blockIO.leafWeight', blockIO.leafWeight, 10, 1000);
+  whole('cpu.realtimeRuntime', cpu.realtimeRuntime, -1);
+  whole('cpu.realtimePeriod', cpu.realtimePeriod, 1, 1_000_000);
+  checkBlockIO(blockIO);
+  whole('network.classID', network.classID, 0, 2 ** 32 - 1);
+  for (const { name, priority } of network.priorities ?? []) {
+    if (!/^[^\s/]{1,15}$/.test(name))
+      throw new RangeError(
+        `invalid network.priorities name ${JSON.stringify(name)}: give the name of an interface`,
+      );
+    whole('network.priorities priority', priority, 0, 2 ** 32 - 1);
+  }
+  for (const [adapter, { hcaHandles, hcaObjects }] of Object.entries(resources.rdma ?? {})) {
+    if (!/^[\w.-]+$/.test(adapter))
+      throw new RangeError(`invalid rdma ${JSON.stringify(adapter)}: give the name of an adapter`);
+    whole(`rdma ${adapter} hcaHandles`, hcaHandles, 0, 2 ** 31 - 1);
+    whole(`rdma ${adapter} hcaObjects`, hcaObjects, 0, 2 ** 31 - 1);
+  }
   for (const { pageSize, limit } of resources.hugepageLimits ?? []) {
     if (!/^[1-9]\d*[KMG]B$/.test(pageSize))
       throw new RangeError(`invalid hugepageLimits pageSize ${JSON.stringify(pageSize)}: give such as 2MB`);
@@ -76,6 +78,48 @@ export function checkResources(resources: LinuxResources): void {
         `invalid unified ${JSON.stringify(file)}: give the name of a file such as memory.high`,
       );
 }
+
+/** Refuses what is no whole number in a range; what is not given, or 0, is not looked at. */
+function whole(
+  place: string,
+  value: number | undefined,
+  least: number,
+  most = Number.MAX_SAFE_INTEGER,
+): void {
+  // Unlimited is also written as the largest number of 64 bits, which JSON rounds up.
+  if (value === undefined || value === 0 || (value > most && most === Number.MAX_SAFE_INTEGER)) return;
+  if (typeof value !== 'number' || !Number.isInteger(value) || value < least || value > most) {
+    const range = most === Number.MAX_SAFE_INTEGER ? `${least} or more` : `from ${least} to ${most}`;
+    throw new RangeError(`invalid ${place} ${JSON.stringify(value)}: give a whole number, ${range}`);
+  }
+}
+
+/** Weights, and the disks that weights and rates are for. */
+function checkBlockIO(blockIO: BlockIoResources): void {
+  const disk = (place: string, { major, minor }: { major: number; minor: number }): void => {
+    if (![major, minor].every((n) => Number.isInteger(n) && n >= 0))
+      throw new RangeError(`invalid ${place} ${major}:${minor}: give the two numbers of a disk, such as 8:0`);
+  };
+  whole('blockIO.weight', blockIO.weight, 10, 1000);
+  whole('blockIO.leafWeight', blockIO.leafWeight, 10, 1000);
+  for (const each of blockIO.weightDevice ?? []) {
+    disk('blockIO.weightDevice', each);
+    whole('blockIO.weightDevice weight', each.weight, 10, 1000);
+    whole('blockIO.weightDevice leafWeight', each.leafWeight, 10, 1000);
+  }
+  for (const place of RATES)
+    for (const each of blockIO[place] ?? []) {
+      disk(`blockIO.${place}`, each);
+      whole(`blockIO.${place} rate`, each.rate, 1);
+    }
+}
+
+const RATES = [
+  'throttleReadBpsDevice',
+  'throttleWriteBpsDevice',
+  'throttleReadIOPSDevice',
+  'throttleWriteIOPSDevice',
+] as const;
 
 /**
  * Makes the writes, in order. Before the first, every file is looked for, so that a controller that this machine lacks leaves all as it was.

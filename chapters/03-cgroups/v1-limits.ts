@@ -48,13 +48,7 @@ export function v1Writes(resources: LinuxResources, now: ReadFile): Write[] {
     for (const { major, minor, rate } of blockIO[key as keyof typeof THROTTLE] ?? [])
       set('blkio', file, `${major}:${minor} ${rate}`, `blockIO.${key}`);
 
-  for (const { pageSize, limit } of resources.hugepageLimits ?? [])
-    writes.push({
-      controller: 'hugetlb',
-      file: `hugetlb.${pageSize}.limit_in_bytes`,
-      value: String(limit),
-      asked: 'hugepageLimits',
-    });
+  writes.push(...hugepageWrites(resources, 'limit_in_bytes', now));
   set('net_cls', 'net_cls.classid', network.classID, 'network.classID');
   for (const { name, priority } of network.priorities ?? [])
     set('net_prio', 'net_prio.ifpriomap', `${name} ${priority}`, 'network.priorities');
@@ -80,7 +74,9 @@ function memoryWrites(memory: MemoryResources, now: ReadFile): Write[] {
   const swap = { controller, file: 'memory.memsw.limit_in_bytes', asked: 'memory.swap' } as const;
   // Unlimited memory with a limit on both would be no limit less: unless swap is spoken of, it goes too.
   const hasSwap = now(controller, swap.file) !== undefined;
-  const swapLimit = memory.swap || (memory.limit === -1 && hasSwap ? -1 : 0);
+  // Without swap accounting "any" holds by itself.
+  const any = memory.swap === -1 && !hasSwap && now(controller, limit.file) !== undefined;
+  const swapLimit = any ? 0 : memory.swap || (memory.limit === -1 && hasSwap ? -1 : 0);
   const writes: Write[] = [];
   if (memory.limit) writes.push({ ...limit, value: String(memory.limit) });
   if (swapLimit) {
@@ -121,6 +117,19 @@ function cpuWrites(cpu: CpuResources, now: ReadFile): Write[] {
   set('cpuset', 'cpuset.cpus', cpu.cpus, 'cpu.cpus');
   set('cpuset', 'cpuset.mems', cpu.mems, 'cpu.mems');
   return writes;
+}
+
+/** Huge pages in use, and, where the kernel counts them apart (since 5.7), those that are only set aside. */
+export function hugepageWrites(
+  resources: LinuxResources,
+  word: 'max' | 'limit_in_bytes',
+  now: ReadFile,
+): Write[] {
+  return (resources.hugepageLimits ?? []).flatMap(({ pageSize, limit }) =>
+    [`hugetlb.${pageSize}.${word}`, `hugetlb.${pageSize}.rsvd.${word}`]
+      .filter((file, i) => i === 0 || now('hugetlb', file) !== undefined)
+      .map((file) => ({ controller: 'hugetlb', file, value: String(limit), asked: 'hugepageLimits' })),
+  );
 }
 
 /** The same on v1 and v2: `mlx5_1 hca_handle=2 hca_object=2000`. */

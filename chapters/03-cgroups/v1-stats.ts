@@ -1,15 +1,21 @@
 import { join } from 'node:path';
 import { readControl, readKeyed, readNumber } from './control-file.ts';
 import type { Controller } from './controllers.ts';
-import type { CgroupStats, IoCount } from './stats.ts';
+import { hugepages, pressures, type CgroupStats, type IoCount } from './stats.ts';
 
 /** v1's word for "no limit": the largest number of whole pages. */
 const UNLIMITED = 2 ** 63 - 4096;
 /** sysconf(_SC_CLK_TCK) on Linux, for cpuacct.stat. */
 const NS_PER_TICK = 1e9 / 100;
 
-/** Reads what the controllers of v1 have counted. @param folders where each controller's files of this cgroup are */
-export function v1Stats(folders: Partial<Record<Controller, string>>): CgroupStats {
+/**
+ * Reads what the controllers of v1 have counted, and in hybrid the pressure, which is v2's alone.
+ * @param folders where each controller's files of this cgroup are
+ */
+export function v1Stats(
+  folders: Partial<Record<Controller, string>>,
+  unified: string | undefined,
+): CgroupStats {
   const at = (controller: Controller, file: string): string => join(folders[controller] ?? '/nowhere', file);
   const number = (controller: Controller, file: string): number | undefined => {
     const value = readNumber(at(controller, file));
@@ -59,6 +65,12 @@ export function v1Stats(folders: Partial<Record<Controller, string>>): CgroupSta
       serviceBytes: ioCounts(readControl(at('blkio', 'blkio.throttle.io_service_bytes_recursive'))),
       serviced: ioCounts(readControl(at('blkio', 'blkio.throttle.io_serviced_recursive'))),
     },
+    hugetlb: hugepages(folders.hugetlb, {
+      usage: 'usage_in_bytes',
+      limit: 'limit_in_bytes',
+      refused: (size) => number('hugetlb', `hugetlb.${size}.failcnt`) ?? 0,
+    }),
+    pressure: pressures(unified),
   };
 }
 

@@ -4,6 +4,7 @@ import type { Controller } from './controllers.ts';
 import type { CgroupHost, Hierarchy } from './detect.ts';
 import type { Cgroup } from './cgroup.ts';
 import { makeFolders, pidsIn, removeFolders, removeTree, until } from './folders.ts';
+import { joinTrees } from './join.ts';
 import { killAll } from './kill.ts';
 import { applyWrites, checkResources } from './limits.ts';
 import { v1Stats } from './v1-stats.ts';
@@ -51,6 +52,14 @@ export function openV1(host: CgroupHost, path: string): Cgroup {
   const unified = host.unified && join(host.unified, path);
   const folders = [...host.hierarchies.map(folder), ...(unified ? [unified] : [])];
   const freezer = byController.freezer;
+  const trees = [
+    ...host.hierarchies.map((h) => ({
+      folder: folder(h),
+      top: h.mountPoint,
+      label: h.name ? `name=${h.name}` : h.controllers.join(),
+    })),
+    ...(unified ? [{ folder: unified, top: host.unified!, label: '' }] : []),
+  ];
 
   const pids = (): number[] => [...new Set(folders.flatMap(pidsIn))].sort((a, b) => a - b);
   const setFrozen = (frozen: boolean): void => {
@@ -61,15 +70,14 @@ export function openV1(host: CgroupHost, path: string): Cgroup {
   return {
     path,
     layout: host.layout,
+    driver: 'cgroupfs',
     paths: () => ({
       ...byController,
       ...Object.fromEntries(host.hierarchies.filter((h) => h.name).map((h) => [`name=${h.name}`, folder(h)])),
       ...(unified && { '': unified }),
     }),
     exists: () => folders.some((each) => readControl(join(each, 'cgroup.procs')) !== undefined),
-    add: (pid) => {
-      for (const each of folders) writeControl(join(each, 'cgroup.procs'), String(pid));
-    },
+    add: (pid) => joinTrees(pid, trees),
     set: (resources) => {
       checkResources(resources);
       const now = (controller: Controller, file: string): string | undefined => {
@@ -78,7 +86,7 @@ export function openV1(host: CgroupHost, path: string): Cgroup {
       };
       applyWrites(v1Writes(resources, now), (controller) => controller && byController[controller]);
     },
-    stats: () => v1Stats(byController),
+    stats: () => v1Stats(byController, unified),
     pids,
     freeze: () => setFrozen(true),
     thaw: () => setFrozen(false),

@@ -2,7 +2,7 @@ import type { Controller } from './controllers.ts';
 import type { ReadFile, Write } from './limits.ts';
 import type { LinuxResources, MemoryResources } from './resources.ts';
 import { blkioToIoWeight, sharesToWeight } from './sizes.ts';
-import { rdmaWrites } from './v1-limits.ts';
+import { hugepageWrites, rdmaWrites } from './v1-limits.ts';
 
 /**
  * What to write to which file of v2 for these limits, which are given in the words of v1: the runtime spec is older than v2.
@@ -21,16 +21,21 @@ export function v2Writes(resources: LinuxResources, now: ReadFile): Write[] {
   for (const [asked, is] of Object.entries({
     'memory.disableOOMKiller': memory.disableOOMKiller,
     'memory.kernelTCP': memory.kernelTCP,
+    'memory.swappiness': memory.swappiness !== undefined && memory.swappiness >= 0,
     'cpu.realtimeRuntime': cpu.realtimeRuntime,
     'cpu.realtimePeriod': cpu.realtimePeriod,
-    'blockIO.leafWeight': blockIO.leafWeight,
+    'blockIO.leafWeight': blockIO.leafWeight ?? blockIO.weightDevice?.some((d) => d.leafWeight),
     'network.classID': network.classID,
     'network.priorities': network.priorities?.length,
   }))
     if (is) throw new Error(`${asked} is not there in cgroup v2, which this machine has`);
 
+  refuseBelowUse(memory, now);
   set('memory', 'memory.max', memory.limit, 'memory.limit');
-  set('memory', 'memory.swap.max', swapOnly(memory), 'memory.swap');
+  const swap = swapOnly(memory);
+  // A kernel without swap has no file for it. There "none" and "any" hold by themselves.
+  const hasSwap = now('memory', 'memory.swap.max') !== undefined || now('memory', 'memory.max') === undefined;
+  if (hasSwap || (swap !== -1 && swap !== '0')) set('memory', 'memory.swap.max', swap, 'memory.swap');
   set('memory', 'memory.low', memory.reservation, 'memory.reservation');
 
   if (cpu.idle !== undefined && (cpu.idle || now('cpu', 'cpu.idle') === '1'))
@@ -58,17 +63,21 @@ export function v2Writes(resources: LinuxResources, now: ReadFile): Write[] {
     for (const { major, minor, rate } of blockIO[key as keyof typeof THROTTLE] ?? [])
       set('io', 'io.max', `${major}:${minor} ${word}=${rate || 'max'}`, `blockIO.${key}`);
 
-  for (const { pageSize, limit } of resources.hugepageLimits ?? [])
-    writes.push({
-      controller: 'hugetlb',
-      file: `hugetlb.${pageSize}.max`,
-      value: String(limit),
-      asked: 'hugepageLimits',
-    });
+  writes.push(...hugepageWrites(resources, 'max', now));
   writes.push(...rdmaWrites(resources));
   for (const [file, value] of Object.entries(resources.unified ?? {}))
     writes.push({ file, value, asked: `unified ${file}` });
   return writes;
+}
+
+/**
+ * v1 refuses a limit below what is in use (EBUSY). v2 takes it, takes memory back, and when that does not do, kills. Whoever wants v1's
+ * manners says `checkBeforeUpdate`.
+ */
+function refuseBelowUse({ limit = 0, checkBeforeUpdate }: MemoryResources, now: ReadFile): void {
+  const used = Number(now('memory', 'memory.current') ?? 0);
+  if (checkBeforeUpdate && limit > 0 && used > limit)
+    throw new Error(`memory.limit ${limit} was refused: ${used} bytes are in use (checkBeforeUpdate)`);
 }
 
 const THROTTLE = {

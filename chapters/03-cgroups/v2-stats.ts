@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { readControl, readKeyed, readNumber } from './control-file.ts';
-import type { CgroupStats, IoCount } from './stats.ts';
+import { hugepages, pressures, type CgroupStats, type IoCount } from './stats.ts';
 
 /** Reads what the controllers of v2 have counted. */
 export function v2Stats(folder: string): CgroupStats {
@@ -45,6 +45,12 @@ export function v2Stats(folder: string): CgroupStats {
       serviceBytes: ioCounts(io, { rbytes: 'Read', wbytes: 'Write', dbytes: 'Discard' }),
       serviced: ioCounts(io, { rios: 'Read', wios: 'Write', dios: 'Discard' }),
     },
+    hugetlb: hugepages(folder, {
+      usage: 'current',
+      limit: 'max',
+      refused: (size) => keyed(`hugetlb.${size}.events`)['max'] ?? 0,
+    }),
+    pressure: pressures(folder),
   };
 }
 

@@ -7,6 +7,7 @@ import type { Controller } from './controllers.ts';
 import type { CgroupHost } from './detect.ts';
 import { setDeviceProgram } from './device-program.ts';
 import { makeFolders, pidsIn, removeTree, until } from './folders.ts';
+import { joinTrees } from './join.ts';
 import { killAll } from './kill.ts';
 import { applyWrites, checkResources } from './limits.ts';
 import { v2Stats } from './v2-stats.ts';
@@ -52,9 +53,10 @@ export function openV2(host: CgroupHost, path: string): Cgroup {
   return {
     path,
     layout: 'v2',
+    driver: 'cgroupfs',
     paths: () => ({ '': folder }),
     exists: () => existsSync(folder),
-    add: (pid) => writeControl(file('cgroup.procs'), String(pid)),
+    add: (pid) => joinTrees(pid, [{ folder, top: host.unified!, label: '' }]),
     set: (resources) => {
       checkResources(resources);
       const writes = v2Writes(resources, (_, name) => readControl(file(name)));

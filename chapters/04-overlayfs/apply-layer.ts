@@ -21,10 +21,17 @@ import {
 export interface ApplyOptions {
   /**
    * What becomes of a `.wh.` entry. `remove` (the default): what it names is removed, as when `dir` shows the layers below;
-   * `overlay`: it becomes overlayfs' own mark, as when `dir` is one layer by itself.
+   * `overlay`: it becomes overlayfs' own mark, as when `dir` is one layer by itself; `keep`: it is a file like any other, as in a tar
+   * that is no layer.
    */
-  whiteouts?: 'remove' | 'overlay';
+  whiteouts?: Whiteouts;
+  /** A directory inside `dir` that names are below; links are still resolved as if `dir` were `/`. */
+  below?: string;
+  /** A directory is never replaced by something else, nor the reverse. */
+  keepKinds?: boolean;
 }
+
+type Whiteouts = 'remove' | 'overlay' | 'keep';
 
 export interface AppliedLayer {
   /** The digest of the tar, uncompressed: what the image's configuration calls the layer. */
@@ -39,7 +46,9 @@ export interface AppliedLayer {
 interface Target {
   /** A handle of the directory that becomes `/`. */
   root: number;
-  whiteouts: 'remove' | 'overlay';
+  whiteouts: Whiteouts;
+  below: string;
+  keepKinds: boolean;
   /** What this layer itself has put there, by real path: an opaque mark in the same layer spares it. */
   placed: Set<string>;
   ignored: string[];
@@ -62,6 +71,8 @@ export async function applyLayer(
   const target: Target = {
     root,
     whiteouts: options.whiteouts ?? 'remove',
+    below: options.below ?? '',
+    keepKinds: options.keepKinds ?? false,
     placed: new Set(),
     ignored: [],
   };
@@ -70,7 +81,8 @@ export async function applyLayer(
   const directories: TarHeader[] = [];
   let size = 0;
   try {
-    for await (const { header, body } of readTar(tee(decompress(layer), hash))) {
+    for await (const { header: own, body } of readTar(tee(decompress(layer), hash))) {
+      const header = placed(target, own);
       try {
         await applyEntry(target, header, body);
       } catch (error) {
@@ -84,6 +96,17 @@ export async function applyLayer(
     if (typeof dir !== 'number') closeSync(root);
   }
   return { diffId: `sha256:${hash.digest('hex')}`, size, ignored: target.ignored };
+}
+
+/** An entry as it is below the directory that was given. @throws StoreError INVALID_ARGUMENT for one that climbs */
+function placed({ below }: Target, header: TarHeader): TarHeader {
+  if (below === '') return header;
+  const under = (name: string): string => `${below}/${pathParts(name).join('/')}`;
+  return {
+    ...header,
+    name: under(header.name),
+    linkname: header.type === 'link' ? under(header.linkname) : header.linkname,
+  };
 }
 
 /** The same error, told of an entry. */
@@ -106,13 +129,14 @@ async function* tee(
 
 async function applyEntry(target: Target, header: TarHeader, body: AsyncIterable<Buffer>): Promise<void> {
   const parts = pathParts(header.name);
-  if (parts.some((part) => part.startsWith(AUFS_PREFIX) && part !== OPAQUE_NAME)) return;
+  const isLayer = target.whiteouts !== 'keep';
+  if (isLayer && parts.some((part) => part.startsWith(AUFS_PREFIX) && part !== OPAQUE_NAME)) return;
   const name = parts.pop();
   if (name === undefined) {
     if (header.type === 'directory') setMetadata(fdPath(target.root, '.'), header, target.ignored);
     return;
   }
-  if (name.startsWith(WHITEOUT_PREFIX)) return applyWhiteout(target, parts, name);
+  if (isLayer && name.startsWith(WHITEOUT_PREFIX)) return applyWhiteout(target, parts, name);
 
   //#region entry
   const parent = openParent(target.root, parts, true)!;
@@ -120,6 +144,10 @@ async function applyEntry(target: Target, header: TarHeader, body: AsyncIterable
     const path = fdPath(parent, name);
     const existing = lstatIfAny(path);
     const keeps = existing?.isDirectory() && header.type === 'directory';
+    if (target.keepKinds && existing && existing.isDirectory() !== (header.type === 'directory'))
+      throw invalidArgument(
+        `cannot overwrite ${existing.isDirectory() ? 'a directory with a non-directory' : 'a non-directory with a directory'}`,
+      );
     if (existing && !keeps) rmSync(path, { recursive: true });
     if (header.type === 'link') {
       const { link, close } = openLinkTarget(target.root, header.linkname);

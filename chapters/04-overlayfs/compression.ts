@@ -1,5 +1,6 @@
 import { Readable } from 'node:stream';
 import { createGunzip } from 'node:zlib';
+import { Decompress } from 'fzstd';
 import { invalidArgument } from './errors.ts';
 
 /** The first bytes of what may come compressed. */
@@ -16,8 +17,8 @@ export function compressionOf(start: Uint8Array): string | undefined {
 }
 
 /**
- * The bytes as they were before gzip; what is not compressed passes through.
- * @throws StoreError INVALID_ARGUMENT for other compressions, and for damaged gzip
+ * The bytes as they were before gzip or zstd; what is not compressed passes through.
+ * @throws StoreError INVALID_ARGUMENT for other compressions, and for what is damaged or cut off
  */
 export async function* decompress(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
   const chunks = source[Symbol.asyncIterator]();
@@ -39,8 +40,13 @@ export async function* decompress(source: AsyncIterable<Uint8Array>): AsyncGener
   }
   const compression = compressionOf(Buffer.concat(start));
   if (compression === undefined) return yield* all();
-  if (compression !== 'gzip') throw invalidArgument(`compressed with ${compression}: only gzip can be read`);
-  const input = Readable.from(all(), { objectMode: false });
+  if (compression === 'gzip') return yield* gunzip(all());
+  if (compression === 'zstd') return yield* unzstd(all());
+  throw invalidArgument(`compressed with ${compression}: only gzip and zstd can be read`);
+}
+
+async function* gunzip(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  const input = Readable.from(source, { objectMode: false });
   const gunzip = createGunzip();
   // An error of the source is to reach whoever reads the result.
   input.on('error', (error) => gunzip.destroy(error));
@@ -53,4 +59,27 @@ export async function* decompress(source: AsyncIterable<Uint8Array>): AsyncGener
   } finally {
     input.destroy();
   }
+}
+
+/** Compressed bytes are given to the decoder in pieces of this size: what comes out of one is held in memory. */
+const ZSTD_PIECE = 64 << 10;
+
+/** Node 20 has no zstd of its own. */
+async function* unzstd(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  let out: Uint8Array[] = [];
+  const decoder = new Decompress((chunk) => void out.push(chunk));
+  const push = (piece: Uint8Array, last: boolean): Uint8Array[] => {
+    try {
+      decoder.push(piece, last);
+    } catch (error) {
+      throw invalidArgument(`the zstd data is damaged: ${(error as Error).message}`, error);
+    }
+    const ready = out;
+    out = [];
+    return ready;
+  };
+  for await (const chunk of source)
+    for (let at = 0; at < chunk.length; at += ZSTD_PIECE)
+      yield* push(chunk.slice(at, at + ZSTD_PIECE), false);
+  yield* push(new Uint8Array(), true);
 }

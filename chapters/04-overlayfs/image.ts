@@ -66,6 +66,22 @@ export interface ContainerDefaults {
   Volumes?: Record<string, object>;
   Labels?: Record<string, string>;
   StopSignal?: string;
+  Healthcheck?: Healthcheck;
+  /** What runs commands that are written as text; of a build's steps alone. */
+  Shell?: string[];
+  /** Instructions for the builds that begin with this image. */
+  OnBuild?: string[] | null;
+}
+
+/** How it is found out whether a container does its work. Times in nanoseconds. */
+export interface Healthcheck {
+  /** `['NONE']`, `['CMD', PROGRAM, …]` or `['CMD-SHELL', COMMAND]` */
+  Test: string[];
+  Interval?: number;
+  Timeout?: number;
+  StartPeriod?: number;
+  StartInterval?: number;
+  Retries?: number;
 }
 
 export interface History {
@@ -97,12 +113,39 @@ export function hostPlatform(): Platform {
   return { os: 'linux', architecture: names[process.arch] ?? process.arch };
 }
 
-const isIndex = (mediaType: string): boolean =>
+export const isIndex = (mediaType: string): boolean =>
   mediaType === MEDIA_TYPE.index || mediaType === MEDIA_TYPE.dockerIndex;
+
+/** Which variants of ARM run where: a later one runs what was made for an earlier one. Best first. */
+const ARM = ['v8', 'v7', 'v6', 'v5'];
+
+/**
+ * Of the images of an index, the one for a platform: the same operating system and architecture, and of variants the best that runs
+ * there. What names no platform is for all; attestations (`unknown/unknown`) are for none.
+ * Source: OCI image-spec, image-index.md; containerd, platforms/compare.go.
+ */
+export function choosePlatform(
+  manifests: readonly Descriptor[],
+  { os, architecture, variant }: Platform,
+): Descriptor | undefined {
+  const standard: Record<string, string> = { arm64: 'v8', arm: 'v7' };
+  const wanted = variant ?? standard[architecture];
+  const runs: (string | undefined)[] =
+    architecture === 'arm' && wanted !== undefined ? ARM.slice(ARM.indexOf(wanted)) : [wanted];
+  const rank = ({ platform }: Descriptor): number => {
+    if (!platform) return runs.length;
+    if (platform.os !== os || platform.architecture !== architecture) return -1;
+    return runs.indexOf(platform.variant ?? standard[architecture]);
+  };
+  const fitting = manifests.filter((manifest) => rank(manifest) >= 0);
+  return fitting.sort((a, b) => rank(a) - rank(b))[0];
+}
 
 /** An image as its JSON says it, with the descriptor of the manifest that was chosen. */
 export interface ResolvedImage {
   descriptor: Descriptor;
+  /** The indexes that led to it, from the target on. */
+  indexes: Descriptor[];
   manifest: Manifest;
   config: ImageConfig;
 }
@@ -118,12 +161,11 @@ export async function resolveImage(
 ): Promise<ResolvedImage> {
   if (isIndex(target.mediaType)) {
     const { manifests } = await readJson<Index>(content, target.digest);
-    const chosen = manifests.find(
-      ({ platform: own }) => !own || (own.os === platform.os && own.architecture === platform.architecture),
-    );
+    const chosen = choosePlatform(manifests, platform);
     if (!chosen)
       throw failedPrecondition(`${target.digest} has no image for ${platform.os}/${platform.architecture}`);
-    return resolveImage(content, chosen, platform);
+    const resolved = await resolveImage(content, chosen, platform);
+    return { ...resolved, indexes: [target, ...resolved.indexes] };
   }
   const manifest = await readJson<Manifest>(content, target.digest);
   if (!manifest.config?.digest || !Array.isArray(manifest.layers))
@@ -134,7 +176,7 @@ export async function resolveImage(
     throw dataLoss(
       `${manifest.config.digest}: ${diffIds?.length ?? 'no'} diff_ids for ${manifest.layers.length} layers`,
     );
-  return { descriptor: target, manifest, config };
+  return { descriptor: target, indexes: [], manifest, config };
 }
 
 /** Reads JSON from the content store. @throws StoreError NOT_FOUND, DATA_LOSS when it is no JSON */

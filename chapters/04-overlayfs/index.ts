@@ -23,11 +23,35 @@ export {
   type Descriptor,
   type History,
   type ImageConfig,
+  type Healthcheck,
   type Index,
   type Manifest,
   type Platform,
   type ResolvedImage,
 } from './image.ts';
+export { choosePlatform, isIndex } from './image.ts';
+export { keepTogether } from './keep-together.ts';
+export {
+  credentialsKey,
+  dockerConfigPath,
+  eraseCredentials,
+  readCredentials,
+  storeCredentials,
+  type Credentials,
+} from './docker-config.ts';
+export { RegistryError, Unreachable } from './registry-error.ts';
+export { endpoints, type RegistrySettings } from './registry-hosts.ts';
+export { parseChallenges, type Challenge } from './registry-auth.ts';
+export { login, openRepository, type RegistryOptions, type Repository } from './registry.ts';
+export { openDownloads, type Downloads } from './downloads.ts';
+export { shortDigest, type Progress, type Report } from './progress.ts';
+export { pullImage, type PulledImage, type PullOptions } from './pull.ts';
+export { pushImage, type PushOptions } from './push.ts';
+export { parseDockerfile, type Dockerfile, type Instruction, type Stage } from './dockerfile.ts';
+export { operands, pairs, words, type Variables } from './dockerfile-words.ts';
+export { commandOf as shellCommand, CONFIG_CHANGES, DEFAULT_SHELL } from './dockerfile-config.ts';
+export { dockerignore, globRegExp } from './dockerignore.ts';
+export { digestOfCopies, findCopies, type Copies, type CopyRequest } from './copy-files.ts';
 export { mountAll, unmountAll, openMounts, type Mount } from './mounts.ts';
 export type { SnapshotInfo, SnapshotKind, Snapshotter, Usage } from './snapshotter.ts';
 export { overlayfsSnapshotter } from './overlay-snapshotter.ts';
@@ -39,8 +63,9 @@ export { isOpaque, isWhiteout, makeOpaque, makeWhiteout } from './whiteout.ts';
 export { compressionOf, decompress } from './compression.ts';
 export { applyLayer, type AppliedLayer, type ApplyOptions } from './apply-layer.ts';
 export { changesOf, layersOf, type Change, type LayerStack } from './changes.ts';
-export { diffLayer } from './diff-layer.ts';
+export { diffLayer, treeEntries } from './diff-layer.ts';
 export { findBusybox, isStaticElf, makeBaseImage } from './base-image.ts';
 export { saveArchive, type ArchivedImage } from './save-archive.ts';
-export { loadArchive, type LoadedImage } from './load-archive.ts';
+export { loadArchive, readArchive, type LoadedImage } from './load-archive.ts';
 export { unpackImage } from './unpack.ts';
+export { startRegistry, type LocalRegistry, type RegistrySetup } from './demo-registry.ts';

@@ -6,6 +6,7 @@ import { invalidArgument } from './errors.ts';
 import { MEDIA_TYPE, resolveImage, type Descriptor, type Index, type Manifest } from './image.ts';
 import type { ImageStore } from './image-store.ts';
 import { pathParts } from './in-root.ts';
+import { keepTogether } from './keep-together.ts';
 import { normalizeReference } from './reference.ts';
 import { readTar } from './tar.ts';
 
@@ -40,30 +41,48 @@ const TABLE_LIMIT = 16 * 1024 * 1024;
 
 /**
  * Takes in what `docker save`, skopeo or `saveArchive` have written: an OCI image layout in a tar, or Docker's older form, either
- * perhaps compressed with gzip. Names are set when all is there and fits together; if anything does not, nothing is kept.
- * @throws StoreError INVALID_ARGUMENT (no such archive), FAILED_PRECONDITION (a blob is not what its name says), NOT_FOUND (a
- * part is missing), DATA_LOSS
+ * perhaps compressed. Names are set when all is there and fits together; if anything does not, nothing is kept.
+ * @throws as readArchive
  */
 export async function loadArchive(
   archive: AsyncIterable<Uint8Array>,
   { content, images }: { content: ContentStore; images: ImageStore },
 ): Promise<LoadedImage[]> {
-  const contents: Contents = { files: new Map(), tables: new Map(), added: new Set() };
+  const added = new Set<Digest>();
   try {
-    await takeIn(archive, content, contents);
-    const loaded = contents.tables.has('index.json')
-      ? await readLayout(content, contents)
-      : await readDockerSave(content, contents);
-    const used = new Set<Digest>();
-    for (const { target } of loaded)
-      for (const digest of await keepTogether(content, target)) used.add(digest);
-    for (const digest of contents.added) if (!used.has(digest)) await content.delete(digest);
+    const loaded = await readArchive(archive, content, added);
     for (const { names, target } of loaded) for (const name of names) await images.put(name, target);
     return loaded;
   } catch (error) {
-    for (const digest of contents.added) await content.delete(digest).catch(() => undefined);
+    for (const digest of added) await content.delete(digest).catch(() => undefined);
     throw error;
   }
+}
+
+/**
+ * The same without the names, for a store that collects what nothing names.
+ * @param added gets the digests of what was not there before and belongs to an image
+ * @throws StoreError INVALID_ARGUMENT (no such archive), FAILED_PRECONDITION (a blob is not what its name says), NOT_FOUND (a
+ * part is missing), DATA_LOSS
+ */
+export async function readArchive(
+  archive: AsyncIterable<Uint8Array>,
+  content: ContentStore,
+  added = new Set<Digest>(),
+): Promise<LoadedImage[]> {
+  const contents: Contents = { files: new Map(), tables: new Map(), added };
+  await takeIn(archive, content, contents);
+  const loaded = contents.tables.has('index.json')
+    ? await readLayout(content, contents)
+    : await readDockerSave(content, contents);
+  const used = new Set<Digest>();
+  for (const { target } of loaded) for (const digest of await keepTogether(content, target)) used.add(digest);
+  for (const digest of added)
+    if (!used.has(digest)) {
+      await content.delete(digest);
+      added.delete(digest);
+    }
+  return loaded;
 }
 
 async function takeIn(
@@ -163,26 +182,4 @@ function table<T>(contents: Contents, path: string): T {
   } catch (error) {
     throw invalidArgument(`${path} of the archive is not JSON`, error);
   }
-}
-
-/**
- * Checks that every part of an image is there, and labels its manifest with what it points to, as containerd does: garbage collection
- * follows these labels. Returns the digests of all parts.
- * @throws StoreError NOT_FOUND
- */
-async function keepTogether(content: ContentStore, target: Descriptor): Promise<Digest[]> {
-  const { descriptor, manifest } = await resolveImage(content, target);
-  const labels: Record<string, string> = { 'containerd.io/gc.ref.content.config': manifest.config.digest };
-  for (const [i, { digest }] of manifest.layers.entries()) {
-    await content.info(digest);
-    labels[`containerd.io/gc.ref.content.l.${i}`] = digest;
-  }
-  const fieldpaths = Object.keys(labels).map((name) => `labels.${name}`);
-  await content.update(descriptor.digest, labels, fieldpaths);
-  if (descriptor.digest !== target.digest)
-    await content.update(target.digest, { 'containerd.io/gc.ref.content.m.0': descriptor.digest }, [
-      'labels.containerd.io/gc.ref.content.m.0',
-    ]);
-  const parts = [...manifest.layers, manifest.config, descriptor, target].map(({ digest }) => digest);
-  return [...new Set(parts)];
 }

@@ -1,8 +1,9 @@
 import { readFileSync, realpathSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { isErrno } from '../01-processes/index.ts';
+import { isBind, isIdMapped } from './bind-sources.ts';
 import { parseMountOptions } from '../02-namespaces/index.ts';
-import type { NamespaceType, OciProcess, OciSpec } from './spec.ts';
+import type { NamespaceType, OciMount, OciProcess, OciSpec } from './spec.ts';
 import { ConfigError, validateProcess, validateSpec } from './validate.ts';
 
 /** A bundle: a directory with config.json, and the root file system that it names. Source: runtime-spec, bundle.md. */
@@ -85,6 +86,10 @@ function checkTogether(spec: OciSpec, rootfs: string): void {
   needs('domainname', spec.domainname, 'uts');
   needs('linux.uidMappings', spec.linux?.uidMappings, 'user');
   needs('linux.gidMappings', spec.linux?.gidMappings, 'user');
+  if (Object.keys(spec.linux?.timeOffsets ?? {}).length > 0 && (!kinds.has('time') || kinds.get('time')))
+    throw new ConfigError(
+      'linux.timeOffsets: needs a new time namespace: put {"type": "time"} into linux.namespaces',
+    );
   if (!kinds.has('mount'))
     throw new ConfigError(
       'linux.namespaces: a container without a mount namespace of its own is not done here',
@@ -102,10 +107,23 @@ function checkTogether(spec: OciSpec, rootfs: string): void {
       throw new ConfigError(`${where}: a bind mount needs a source`);
     if (!(mount.type === 'bind' || flags & 4096) && !mount.type && !(flags & 32))
       throw new ConfigError(`${where}: type is missing`);
-    const odd = runtime.find((option) => option !== 'tmpcopyup');
-    if (odd || mount.uidMappings || mount.gidMappings)
-      throw new ConfigError(
-        `${where}: ${odd ?? 'uidMappings'}: id-mapped mounts are not done by this runtime yet`,
-      );
+    const odd = runtime.find((option) => !DONE_OPTIONS.includes(option));
+    if (odd) throw new ConfigError(`${where}: ${odd}: this runtime does not do that yet; take it out`);
+    checkIdMapping(mount, where, spec);
   });
+}
+
+const DONE_OPTIONS: readonly string[] = ['tmpcopyup', 'idmap', 'ridmap'];
+
+/** @throws ConfigError for a mount that is to be id-mapped and can't be: no bind mount, or no maps */
+function checkIdMapping(mount: OciMount, where: string, { linux }: OciSpec): void {
+  if (!isIdMapped(mount)) return;
+  if (!isBind(mount)) throw new ConfigError(`${where}: only bind mounts can be id-mapped`);
+  const { uidMappings, gidMappings } = mount;
+  if (!!uidMappings?.length !== !!gidMappings?.length)
+    throw new ConfigError(`${where}: uidMappings and gidMappings go together`);
+  if (!uidMappings?.length && !linux?.namespaces?.some(({ type }) => type === 'user'))
+    throw new ConfigError(
+      `${where}: idmap without uidMappings takes the maps of the container, which has none`,
+    );
 }

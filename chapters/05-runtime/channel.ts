@@ -5,10 +5,16 @@ import { closeQuietly, isErrno, pipe } from '../01-processes/index.ts';
 export type Report =
   /** The user namespace is new: its maps are missing. Answered by `go`. */
   | { type: 'map-ids' }
+  /** The time namespace is new, and nobody is in it: its clocks can be set. Answered by `go`. */
+  | { type: 'set-clocks' }
   /** The second process has been made; its id as the runtime sees it. */
   | { type: 'pid'; pid: number }
   /** Everything is mounted, nothing is hidden yet: time for prestart and createRuntime hooks. Answered by `go`. */
   | { type: 'mounted' }
+  /** A seccomp filter that asks a supervisor has been set: the number of its descriptor there. Answered by `go`. */
+  | { type: 'seccomp'; fd: number }
+  /** For the log, with --debug. */
+  | { type: 'debug'; message: string }
   /** All is done but for the program itself. Answered by `go`. */
   | { type: 'ready' }
   | { type: 'error'; message: string };

@@ -28,7 +28,7 @@ export async function runCommandLine(argv: readonly string[]): Promise<number> {
   let verb = '';
   try {
     const { options, rest } = parseOptions(GLOBAL, argv, false);
-    if (options.version) return print(`myrunc version ${VERSION}\nspec: ${OCI_VERSION}\n`);
+    if (options.version) return print(`myrunc version ${VERSION}\ncommit: none\nspec: ${OCI_VERSION}\n`);
     if (options.help || rest.length === 0 || rest[0] === 'help') return print(help());
     log = logOf(options);
     verb = rest[0]!;
@@ -53,12 +53,17 @@ const PREFIXES: Readonly<Record<string, string>> = {
 
 async function runVerb(name: string, argv: readonly string[], context: Context): Promise<number> {
   const verb = Object.hasOwn(VERBS, name) ? VERBS[name]! : undefined;
-  if (!verb)
-    throw new UsageError(`no command ${JSON.stringify(name)}; there are ${Object.keys(VERBS).join(', ')}`);
+  if (!verb) throw new UsageError(`No help topic for '${name}': there are ${Object.keys(VERBS).join(', ')}`);
   const table = { ...verb.options, help: { takes: 'nothing', short: 'h', help: 'this text' } } as const;
-  const { options, rest } = parseOptions(table as OptionTable, argv, verb.mixed ?? true);
+  const wantsHelp = argv.some((word) => word === '-h' || word === '--help');
+  const { options, rest } =
+    verb.unparsed && !wantsHelp
+      ? { options: {}, rest: [...argv] }
+      : parseOptions(table as OptionTable, argv, verb.mixed ?? true);
   if ((options as { help?: boolean }).help)
-    return print(`myrunc ${name} ${verb.usage}\n   ${verb.help}\n\n${describeOptions(verb.options)}`);
+    return print(
+      `NAME:\n   myrunc ${name} - ${verb.help}\n\nUSAGE:\n   myrunc ${name} ${verb.usage}\n\nOPTIONS:\n${describeOptions(table)}`,
+    );
   const [least, most] = verb.words;
   if (rest.length < least || rest.length > most)
     throw new UsageError(
@@ -84,9 +89,11 @@ function logOf(options: OptionValues<typeof GLOBAL>): Log {
 function help(): string {
   const width = Math.max(...Object.keys(VERBS).map((name) => name.length));
   const verbs = Object.entries(VERBS).map(([name, verb]) => `   ${name.padEnd(width)}  ${verb.help}\n`);
-  return `myrunc [options] COMMAND [options] [arguments]
+  return `NAME:
+   myrunc - Open Container Initiative runtime: makes containers out of bundles, as runc does
 
-An OCI runtime: makes containers out of bundles, as runc does.
+USAGE:
+   myrunc [options] COMMAND [options] [arguments]
 
 COMMANDS:
 ${verbs.join('')}

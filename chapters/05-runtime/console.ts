@@ -65,13 +65,20 @@ export function attachConsole(slave: number): void {
 
 /**
  * Connects to the socket of whoever is to hold the terminal. To be called before any namespace is entered.
+ * @throws as `connectSocket`
+ */
+export const connectConsoleSocket = (path: string): number => connectSocket(path, '--console-socket');
+
+/**
+ * Connects to a socket that has a path.
+ * @param property who named it, for the error
  * @throws SyscallError ENOENT, ECONNREFUSED; RangeError for a path that does not fit
  */
-export function connectConsoleSocket(path: string): number {
+export function connectSocket(path: string, property: string): number {
   const bytes = Buffer.from(path);
   if (bytes.length > MAX_SOCKET_PATH)
     throw new RangeError(
-      `--console-socket: ${bytes.length} bytes; a socket's path has at most ${MAX_SOCKET_PATH}`,
+      `${property}: ${bytes.length} bytes; a socket's path has at most ${MAX_SOCKET_PATH}`,
     );
   const address = Buffer.alloc(2 + bytes.length + 1);
   address.writeUInt16LE(AF_UNIX);

@@ -46,11 +46,8 @@ export function containerOf(root: string, state: ContainerState): Container {
  * was never made, is passed over. Nothing of the kernel's is left: namespaces and mounts end with the last process in them.
  */
 export function destroy(context: Context, { state, cgroup }: Container): void {
-  endInit(state);
-  if (cgroup.exists()) {
-    cgroup.kill();
-    cgroup.remove();
-  }
+  endInit(state, cgroup);
+  if (cgroup.exists()) removeCgroup(context, state, cgroup);
   try {
     runHooks('poststop', state.spec.hooks?.poststop, ociState(state, 'stopped'));
   } catch (error) {
@@ -59,10 +56,27 @@ export function destroy(context: Context, { state, cgroup }: Container): void {
   removeState(context.root, state.id);
 }
 
+/**
+ * Ends what is left in the cgroup. With a pid namespace of its own the container has ended as a whole already: whoever else is there is not the
+ * container's, and keeps the cgroup.
+ */
+function removeCgroup(context: Context, { spec }: ContainerState, cgroup: Cgroup): void {
+  const ownPids = spec.linux?.namespaces?.some(({ type, path }) => type === 'pid' && !path);
+  if (!ownPids) cgroup.kill();
+  try {
+    cgroup.remove();
+  } catch (error) {
+    if (!ownPids || cgroup.pids().length === 0) throw error;
+    log(context.log, 'warning', `the container's cgroup stays: processes of others are in it`);
+  }
+}
+
 /** The first process takes all others of its pid namespace with it. It may be out of the cgroup: then this alone ends it. */
-function endInit(state: ContainerState): void {
+function endInit(state: ContainerState, cgroup: Cgroup): void {
   if (!isInitAlive(state)) return;
   signalInit(state, SIGNALS['SIGKILL']!);
+  // On v1 a frozen process does not even die.
+  if (cgroup.exists() && cgroup.frozen()) cgroup.thaw();
   for (let tries = 0; isInitAlive(state) && tries < 1000; tries++) sleep(5);
 }
 

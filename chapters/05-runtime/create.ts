@@ -7,9 +7,11 @@ import {
   createCgroup,
   DEFAULT_DEVICE_RULES,
   openCgroup,
+  type DeviceRule,
   type LinuxResources,
 } from '../03-cgroups/index.ts';
 import { checkAppArmor } from './apparmor.ts';
+import { openBindSources, type BindSources } from './bind-sources.ts';
 import { loadBundle } from './bundle.ts';
 import { connectConsoleSocket } from './console.ts';
 import { containerOf, destroy, startTimeOf, writePidFile } from './container.ts';
@@ -19,6 +21,8 @@ import { checkCapabilities, readIdentity, rlimitNumber } from './identity.ts';
 import { runInit } from './init.ts';
 import { launch, type NamespacePlan } from './launch.ts';
 import { openProcfs } from './procfs.ts';
+import { log } from './log.ts';
+import { sendListener } from './seccomp-listener.ts';
 import { compileSeccomp } from './seccomp.ts';
 import { NAMESPACE_TYPES, type OciSpec } from './spec.ts';
 import {
@@ -45,8 +49,8 @@ export interface CreateOptions {
   consoleSocket?: string | number | undefined;
   noPivot?: boolean;
   noNewKeyring?: boolean;
-  /** Descriptors from 3 on that the program is to have. */
-  preserveFds?: number;
+  /** Descriptors that the program is to have beside its standard streams. */
+  preserve?: readonly number[];
 }
 
 /**
@@ -84,13 +88,15 @@ export function createContainer(context: Context, options: CreateOptions): Conta
     spec,
   };
   let fifo = -1;
+  let sources: BindSources = new Map();
   const proc = openProcfs();
   try {
-    refuseUsedCgroup(cgroupPath);
+    checkUsedCgroup(context, cgroupPath);
     // From here on `delete --force` finds everything, should this process be killed.
     saveState(context.root, state);
     try {
       fifo = makeFifo(context.root, state);
+      sources = openBindSources(spec.mounts ?? [], bundle.dir, spec.linux ?? {});
       const cgroup = createCgroup(cgroupPath);
       launch(
         namespacePlan(spec),
@@ -104,9 +110,11 @@ export function createContainer(context: Context, options: CreateOptions): Conta
               consoleSocket,
               fifo,
               proc,
+              sources,
               noPivot: options.noPivot ?? false,
               noNewKeyring: options.noNewKeyring ?? false,
-              preserveFds: options.preserveFds ?? 0,
+              preserve: options.preserve ?? [],
+              personality: spec.linux?.personality,
             },
             channel,
           ),
@@ -118,6 +126,9 @@ export function createContainer(context: Context, options: CreateOptions): Conta
             saveState(context.root, state);
             writeOomScoreAdj(pid, spec.process!.oomScoreAdj);
           },
+          seccomp: (pid, fd) =>
+            sendListener(spec.linux!.seccomp!, { pid, fd, state: ociState(state, 'creating') }),
+          debug: (message) => log(context.log, 'debug', message),
           mounted: () => {
             runHooks('prestart', spec.hooks?.prestart, ociState(state, 'creating'));
             runHooks('createRuntime', spec.hooks?.createRuntime, ociState(state, 'creating'));
@@ -138,6 +149,7 @@ export function createContainer(context: Context, options: CreateOptions): Conta
     throw error;
   } finally {
     closeSync(proc);
+    for (const fd of sources.values()) closeSync(fd);
     if (fifo !== -1) closeSync(fifo);
     if (typeof options.consoleSocket === 'string' && consoleSocket !== undefined) closeSync(consoleSocket);
   }
@@ -168,15 +180,19 @@ function checkBeforehand(spec: OciSpec, resources: LinuxResources, options: Crea
 function resourcesOf(spec: OciSpec): LinuxResources {
   const resources = (spec.linux?.resources ?? {}) as LinuxResources;
   const devices = resources.devices?.length ? resources.devices : [{ allow: false, access: 'rwm' }];
-  return { ...resources, devices: [...devices, ...DEFAULT_DEVICE_RULES] };
+  return { ...resources, devices: [...devices.map(withoutAll), ...DEFAULT_DEVICE_RULES] };
 }
 
+/** Some write `a` among the letters of access, which is a type: runc takes no notice of it. */
+const withoutAll = (rule: DeviceRule): DeviceRule =>
+  rule.access?.includes('a') ? { ...rule, access: rule.access.replaceAll('a', '') || 'rwm' } : rule;
+
 /**
- * cgroupsPath as the cgroupfs driver reads it: from the top of each tree. Without one it is `/myrunc-ID`.
+ * cgroupsPath as the cgroupfs driver reads it: from the top of each tree. Without one it is `/ID`.
  * @throws Error for a path in systemd's spelling
  */
 function cgroupPathOf(spec: OciSpec, id: string): string {
-  const path = spec.linux?.cgroupsPath || `/myrunc-${id}`;
+  const path = spec.linux?.cgroupsPath || `/${id}`;
   if (/^[^/]*:[^/]*:[^/]*$/.test(path))
     throw new Error(
       `linux.cgroupsPath: ${JSON.stringify(path)} is for the systemd driver, which this runtime does not have yet`,
@@ -184,14 +200,18 @@ function cgroupPathOf(spec: OciSpec, id: string): string {
   return path.startsWith('/') ? path : `/${path}`;
 }
 
-/** Whoever is in the container's cgroup is ended with it: so nobody else may be. */
-function refuseUsedCgroup(path: string): void {
+/**
+ * Looks at a cgroup that is there already. Processes in it share the container's limits, are paused and are counted with it: runc only says so,
+ * and so does this runtime, which never ends more than the container's own (see `destroy`).
+ * @throws Error for a frozen one: whoever joins it stops, in the middle of being made
+ */
+function checkUsedCgroup({ log: to }: Context, path: string): void {
   const cgroup = openCgroup(path);
-  const pids = cgroup.exists() ? cgroup.pids() : [];
+  if (!cgroup.exists()) return;
+  if (cgroup.frozen()) throw new Error(`linux.cgroupsPath: container's cgroup unexpectedly frozen: ${path}`);
+  const pids = cgroup.pids();
   if (pids.length > 0)
-    throw new Error(
-      `linux.cgroupsPath: container's cgroup ${path} is not empty: ${pids.length} process(es) found`,
-    );
+    log(to, 'warning', `container's cgroup is not empty: ${pids.length} process(es) found in ${path}`);
 }
 
 /** Where each namespace of the container comes from. */
@@ -203,7 +223,12 @@ function namespacePlan(spec: OciSpec): NamespacePlan {
     else (plan.make as Set<NamespaceKind>).add(kind);
   }
   const { uidMappings, gidMappings } = spec.linux ?? {};
-  return plan.make.has('user') ? { ...plan, idMaps: { uid: uidMappings!, gid: gidMappings! } } : plan;
+  const { timeOffsets } = spec.linux ?? {};
+  return {
+    ...plan,
+    ...(plan.make.has('user') && { idMaps: { uid: uidMappings!, gid: gidMappings! } }),
+    ...(timeOffsets && { timeOffsets }),
+  };
 }
 
 const S_IFIFO = 0o010000;

@@ -7,11 +7,16 @@ import { openContainer, writePidFile, type Container } from './container.ts';
 import type { Context } from './context.ts';
 import { checkCapabilities, readIdentity, rlimitNumber } from './identity.ts';
 import { loadLate, prepareProcess, type ProcessSetup } from './init.ts';
+import { joinCgroup } from './exec-cgroup.ts';
 import { launch, type NamespacePlan } from './launch.ts';
+import { log } from './log.ts';
 import { writeOomScoreAdj } from './oom.ts';
 import { using } from './attach.ts';
 import { openProcfs } from './procfs.ts';
+import { setAffinity } from './scheduling.ts';
+import { sendListener } from './seccomp-listener.ts';
 import { compileSeccomp } from './seccomp.ts';
+import { ociState } from './state.ts';
 import { NAMESPACE_TYPES, type OciProcess } from './spec.ts';
 import { becomeProgram } from './trampoline.ts';
 
@@ -21,8 +26,10 @@ export interface ExecOptions {
   pidFile?: string | undefined;
   /** A connected socket that is to get the terminal. */
   consoleSocket?: number | undefined;
-  preserveFds?: number;
+  preserve?: readonly number[];
   ignorePaused?: boolean;
+  /** Cgroups below the container's own to put it into: `PATH`, or `CONTROLLER[,CONTROLLER]:PATH` on v1. */
+  cgroup?: readonly string[];
 }
 
 /**
@@ -41,13 +48,14 @@ export function execInContainer(context: Context, id: string, options: ExecOptio
   const identity = readIdentity(spec);
   const plan = joinPlan(container);
   if (plan.join.user === undefined) checkCapabilities(identity);
-  const { seccomp } = container.state.spec.linux ?? {};
+  const { seccomp, personality } = container.state.spec.linux ?? {};
   const setup: ProcessSetup = {
     process: spec,
     identity,
     filter: seccomp && compileSeccomp(seccomp),
     consoleSocket: options.consoleSocket,
-    preserveFds: options.preserveFds ?? 0,
+    preserve: options.preserve ?? [],
+    personality,
     proc: openProcfs(),
   };
   let born = 0;
@@ -57,7 +65,11 @@ export function execInContainer(context: Context, id: string, options: ExecOptio
       (channel) => {
         channel.awaitGo();
         setsid();
-        const { executable, argv, env } = prepareProcess(setup, spec.terminal ? terminal(setup) : undefined);
+        const { executable, argv, env } = prepareProcess(
+          setup,
+          spec.terminal ? terminal(setup) : undefined,
+          channel,
+        );
         channel.send({ type: 'ready' });
         channel.awaitGo();
         // The channel closes as the program begins; until then an error still reaches the runtime.
@@ -65,10 +77,16 @@ export function execInContainer(context: Context, id: string, options: ExecOptio
       },
       {
         born: (pid) => {
-          container.cgroup.add(pid);
-          writeOomScoreAdj(pid, spec.oomScoreAdj);
           born = pid;
+          const affinity = spec.execCPUAffinity;
+          setAffinity(pid, affinity?.initial, 'process.execCPUAffinity.initial');
+          joinCgroup(container, pid, options.cgroup ?? []);
+          setAffinity(pid, affinity?.final, 'process.execCPUAffinity.final');
+          writeOomScoreAdj(pid, spec.oomScoreAdj);
         },
+        seccomp: (pid, fd) =>
+          sendListener(seccomp!, { pid, fd, state: ociState(container.state, container.status()) }),
+        debug: (message) => log(context.log, 'debug', message),
         ready: () => {
           if (options.pidFile !== undefined) writePidFile(options.pidFile, born);
         },

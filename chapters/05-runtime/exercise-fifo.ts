@@ -104,7 +104,9 @@ async function checkWaitForStart(t: Trial): Promise<void> {
   const options = {
     filter: undefined,
     consoleSocket: undefined,
-    preserveFds: 0,
+    preserve: [],
+    personality: undefined,
+    sources: new Map(),
     noPivot: false,
     noNewKeyring: true,
   };

@@ -22,7 +22,7 @@ export const entering: Exercise = {
   hints: [
     'Three things cannot be done by the process itself: write its own id maps, enter a new pid namespace, and join a namespace of the host once it has a user namespace of its own.',
     'user_namespaces(7), pid_namespaces(7), setns(2). The runtime answers `map-ids` when it has written the maps; it must hear the second child’s pid.',
-    'setns each; then, if user is to be made: unshare(CLONE.NEWUSER), send map-ids, awaitGo; becomeRoot where there is a user namespace; unshare the others but cgroup in one call; fork(() => reporting(channel, () => inside(channel))); send its pid.',
+    'setns each; then, if user is to be made: unshare(CLONE.NEWUSER), send map-ids, awaitGo; becomeRoot where there is a user namespace; unshare the others but cgroup in one call; setClocks(plan, channel); fork(() => reporting(channel, () => inside(channel))); send its pid.',
   ],
   check: checkEnterNamespaces,
   wrong: [

@@ -15,8 +15,8 @@ const FORWARDED = [
   'SIGCONT',
   'SIGALRM',
 ] as const;
-/** How long to read on after the program has ended, in milliseconds: a process that it left behind may hold the terminal for ever. */
-const DRAIN = 200;
+/** For how long nothing must have come, in milliseconds, before a terminal counts as read to its end though a process still holds it. */
+const QUIET = 200;
 
 /** The terminal of a program that runs in the foreground: this runtime holds it, between the container and its own terminal. */
 export interface ForegroundTerminal {
@@ -72,12 +72,29 @@ function connectTerminal(master: number): Connection {
   stdin.on('end', () => writeAll(master, Buffer.from([4]), () => undefined)); // Ctrl-D: the line discipline's end of file
   return {
     finish: async () => {
-      await Promise.race([ended, new Promise((resolve) => setTimeout(resolve, DRAIN))]);
+      await Promise.race([ended, quiet(output)]);
       if (stdin.isTTY) stdin.setRawMode(false);
       stdin.destroy();
       output.destroy();
     },
   };
+}
+
+/**
+ * Resolves when nothing more comes: a process that the program left behind may hold the terminal for ever. What waits to be read is read first,
+ * however late this process gets to it: timers come before reading in Node's loop, `setImmediate` after.
+ */
+function quiet(output: ReadStream): Promise<void> {
+  return new Promise((resolve) => {
+    let heard = true;
+    output.on('data', () => (heard = true));
+    const look = (): void => {
+      if (!heard && !output.isPaused()) return resolve();
+      heard = false;
+      setTimeout(() => setImmediate(look), QUIET).unref();
+    };
+    look();
+  });
 }
 
 /** The master does not block: what it does not take at once is offered again. */

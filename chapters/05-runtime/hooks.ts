@@ -15,7 +15,7 @@ import {
 } from '../01-processes/index.ts';
 import type { HookKind, OciHook } from './spec.ts';
 import type { OciState } from './state.ts';
-import { c_memfd_create } from './syscalls.ts';
+import { c_memfd_create, c_strsignal } from './syscalls.ts';
 import { becomeProgram } from './trampoline.ts';
 
 /**
@@ -28,13 +28,23 @@ export function runHooks(kind: HookKind, hooks: readonly OciHook[] | undefined, 
   (hooks ?? []).forEach((hook, i) => {
     const { status, output } = runHook(hook, JSON.stringify(state), kind === 'startContainer');
     if (status === 'timeout')
-      throw new Error(
-        `error running ${kind} hook #${i}: ${hook.path} did not end in ${hook.timeout} seconds`,
-      );
+      throw new HookError(kind, i, `${hook.path} did not end in ${hook.timeout} seconds`);
     if (status.kind === 'exited' && status.code === 0) return;
-    const how = status.kind === 'exited' ? `exit status ${status.code}` : status.kind;
-    throw new Error(`error running ${kind} hook #${i}: ${how}, output: ${output.trim() || 'none'}`);
+    throw new HookError(kind, i, `${ending(status)}, output: ${output.trim() || 'none'}`);
   });
+}
+
+/** Both in the words of runc 1.1, and in those of 1.2, which say the kind. */
+class HookError extends Error {
+  constructor(kind: HookKind, index: number, why: string) {
+    super(`error running hook: error running ${kind} hook #${index}: ${why}`);
+  }
+}
+
+/** How a hook ended, as Go says it. */
+function ending(status: WaitStatus): string {
+  if (status.kind === 'exited') return `exit status ${status.code}`;
+  return status.kind === 'signaled' ? `signal: ${c_strsignal(status.signal).toLowerCase()}` : status.kind;
 }
 
 function runHook(

@@ -1,13 +1,15 @@
 import { closeSync, writeSync } from 'node:fs';
-import { checked, isErrno, setNoNewPrivs, setsid } from '../01-processes/index.ts';
+import { checked, isErrno, setCloseOnExec, setNoNewPrivs, setsid } from '../01-processes/index.ts';
 import {
   CLONE,
   mkdirAllInRoot,
   openAt,
+  fchdir,
   setdomainname,
   sethostname,
   unshare,
 } from '../02-namespaces/index.ts';
+import type { BindSources } from './bind-sources.ts';
 import { confineOnExec } from './apparmor.ts';
 import { cgroupPlaces, type CgroupPlace } from './cgroup-mounts.ts';
 import type { Channel } from './channel.ts';
@@ -16,6 +18,7 @@ import { linkDevices, makeDevices } from './devices.ts';
 import { findExecutable } from './find-executable.ts';
 import { runHooks } from './hooks.ts';
 import { become, homeDirectory, ownStdio, setRlimits, type Identity } from './identity.ts';
+import { FIRST_DESCRIPTOR, listenFds } from './inherited-descriptors.ts';
 import { bringUpLoopback } from './loopback.ts';
 import { mountAll } from './mounts.ts';
 import {
@@ -28,6 +31,7 @@ import {
   setRootPropagation,
 } from './rootfs.ts';
 import type { SeccompFilter } from './seccomp.ts';
+import { setIoPriority, setPersonality, setScheduler, type OciPersonality } from './scheduling.ts';
 import type { NamespaceType, OciProcess, OciSpec } from './spec.ts';
 import { ociState, type ContainerState } from './state.ts';
 import { c_close_range, c_keyctl } from './syscalls.ts';
@@ -41,8 +45,10 @@ export interface ProcessSetup {
   filter: SeccompFilter | undefined;
   /** Who is to hold the terminal: a connected socket. Undefined without a terminal. */
   consoleSocket: number | undefined;
-  /** Descriptors from 3 on that the program is to have. */
-  preserveFds: number;
+  /** Descriptors that the program is to have beside its standard streams. */
+  preserve: readonly number[];
+  /** linux.personality: of every process of the container. */
+  personality: OciPersonality | undefined;
   /** Descriptor of the host's /proc: of use after the root has changed, when no path leads there. */
   proc: number;
 }
@@ -52,6 +58,8 @@ export interface InitSetup extends ProcessSetup {
   state: ContainerState;
   /** Descriptor (O_PATH) of exec.fifo, which `start` opens. */
   fifo: number;
+  /** What the runtime has opened to be bound. */
+  sources: BindSources;
   noPivot: boolean;
   noNewKeyring: boolean;
 }
@@ -84,7 +92,11 @@ const STEPS: readonly (readonly [name: string, step: (init: Init) => void])[] = 
   ['hooks of the runtime', (c) => (c.channel.send({ type: 'mounted' }), c.channel.awaitGo())],
   [
     'createContainer hooks',
-    (c) => runHooks('createContainer', c.spec.hooks?.createContainer, ociState(c.state, 'creating')),
+    // runc starts them in the root: hooks know it.
+    (c) => (
+      fchdir(c.root),
+      runHooks('createContainer', c.spec.hooks?.createContainer, ociState(c.state, 'creating'))
+    ),
   ],
   ['sysctl', (c) => writeSysctls(c.proc, c.spec.linux?.sysctl ?? {})],
   ['read-only mounts', (c) => c.makeReadOnlyAtEnd.forEach((makeReadOnly) => makeReadOnly())],
@@ -114,15 +126,17 @@ export function runInit(setup: InitSetup, channel: Channel): never {
     console: undefined,
   };
   channel.awaitGo();
+  channel.send({ type: 'debug', message: 'child process in init()' });
   for (const [name, step] of STEPS)
     try {
       step(init);
     } catch (cause) {
       throw new Error(`error during container init: ${name}`, { cause });
     }
-  const { executable, argv, env } = prepareProcess(init, init.console?.slave);
+  const { executable, argv, env } = prepareProcess(init, init.console?.slave, channel);
   channel.send({ type: 'ready' });
   channel.awaitGo();
+  channel.send({ type: 'debug', message: 'init: closing the pipe to signal completion' });
   channel.close();
   // Nobody listens any more: what goes wrong now is said on the container's own standard error.
   waitForStart(init);
@@ -152,6 +166,7 @@ function mountEverything(init: Init): void {
     rootfs: init.state.rootfs,
     bundle: init.state.bundle,
     cgroups: init.cgroups,
+    sources: init.sources,
     cgroupNamespace: init.spec.linux?.namespaces?.some(({ type }) => type === 'cgroup') ?? false,
   });
 }
@@ -183,26 +198,45 @@ function hostname({ spec }: Init): void {
  * @throws Error; `exec: "NAME": …` for a program that cannot be had
  */
 export function prepareProcess(
-  { process: spec, identity, filter, preserveFds, proc }: ProcessSetup,
+  setup: ProcessSetup,
   slave: number | undefined,
+  channel: Channel,
 ): { executable: string; argv: string[]; env: string[] } {
+  const { process: spec, identity, filter, preserve, proc } = setup;
   if (slave !== undefined) attachConsole(slave);
   // Every other descriptor closes when the program starts: one left open leads out of the container (CVE-2024-21626).
-  checked('close_range', c_close_range(3 + preserveFds, 2 ** 32 - 1, CLOSE_RANGE_CLOEXEC));
+  checked('close_range', c_close_range(FIRST_DESCRIPTOR, 2 ** 32 - 1, CLOSE_RANGE_CLOEXEC));
+  for (const fd of preserve) setCloseOnExec(fd, false);
   setRlimits(spec.rlimits);
+  setScheduler(spec.scheduler);
+  setIoPriority(spec.ioPriority);
+  setPersonality(setup.personality);
   ownStdio(identity.user.uid);
   confineOnExec(proc, spec.apparmorProfile);
   if (spec.noNewPrivileges) setNoNewPrivs();
   // Without no_new_privs only CAP_SYS_ADMIN may set a filter, and it is about to go.
-  else filter?.load();
+  else loadFilter(filter, channel);
   enterDirectory(spec.cwd, () => become(identity));
-  const env = environment(spec.env ?? [], identity.user.uid, preserveFds);
+  if (spec.noNewPrivileges && filter?.notifies) loadFilter(filter, channel);
+  const env = environment(spec.env ?? [], identity.user.uid);
   return { executable: findExecutable(spec.args![0]!, env), argv: spec.args!, env };
 }
 
-/** With no_new_privs anybody may set a filter: so it comes last, and need not allow what this runtime does before. */
+/** Sets a filter; where it asks a supervisor, the runtime first hands over the descriptor, and this process waits. */
+function loadFilter(filter: SeccompFilter | undefined, channel: Channel): void {
+  const listener = filter?.load();
+  if (listener === undefined) return;
+  channel.send({ type: 'seccomp', fd: listener });
+  channel.awaitGo();
+  closeSync(listener);
+}
+
+/**
+ * With no_new_privs anybody may set a filter: so it comes last, and need not allow what this runtime does before. But one that asks a
+ * supervisor is set while the runtime is there to introduce the two.
+ */
 export function loadLate({ process: spec, filter }: ProcessSetup): void {
-  if (spec.noNewPrivileges) filter?.load();
+  if (spec.noNewPrivileges && !filter?.notifies) filter?.load();
 }
 
 const CLOSE_RANGE_CLOEXEC = 4;
@@ -230,11 +264,10 @@ function enterDirectory(cwd: string, becomeUser: () => void): void {
   }
 }
 
-function environment(env: readonly string[], uid: number, preserveFds: number): string[] {
+function environment(env: readonly string[], uid: number): string[] {
   const all = [...env];
   if (!all.some((entry) => entry.startsWith('HOME='))) all.push(`HOME=${homeDirectory(uid)}`);
-  const listen = process.env['LISTEN_FDS'];
-  if (listen && preserveFds > 0) all.push(`LISTEN_FDS=${listen}`, 'LISTEN_PID=1');
+  if (listenFds() > 0) all.push(`LISTEN_FDS=${listenFds()}`, 'LISTEN_PID=1');
   return all;
 }
 
@@ -252,6 +285,10 @@ const O_WRONLY = 1;
 const O_CLOEXEC = 0o2000000;
 
 function runProgram(init: Init, executable: string, argv: string[], env: string[]): never {
-  runHooks('startContainer', init.spec.hooks?.startContainer, ociState(init.state, 'created'));
-  return becomeProgram(executable, argv, env, init.spec.linux?.seccomp, () => loadLate(init));
+  const hooks = init.spec.hooks?.startContainer;
+  // The hooks are the image's, and under its filter too.
+  if (hooks?.length) loadLate(init);
+  runHooks('startContainer', hooks, ociState(init.state, 'created'));
+  const late = hooks?.length ? () => undefined : () => loadLate(init);
+  return becomeProgram(executable, argv, env, init.spec.linux?.seccomp, late);
 }

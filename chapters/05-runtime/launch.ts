@@ -1,4 +1,4 @@
-import { closeSync, openSync } from 'node:fs';
+import { closeSync, openSync, writeSync } from 'node:fs';
 import {
   checked,
   exitCode,
@@ -17,8 +17,10 @@ import {
   setns,
   unshare,
   writeIdMaps,
+  writeTimeOffsets,
   type IdMaps,
   type NamespaceKind,
+  type TimeOffsets,
 } from '../02-namespaces/index.ts';
 import { channelPair, type Channel } from './channel.ts';
 import { c_setresgid, c_setresuid } from './syscalls.ts';
@@ -31,6 +33,8 @@ export interface NamespacePlan {
   join: Partial<Record<NamespaceKind, string>>;
   /** Maps of a new user namespace. */
   idMaps?: IdMaps;
+  /** Clocks of a new time namespace. */
+  timeOffsets?: TimeOffsets;
 }
 
 /** What happens on the way, on the runtime's side. Each may throw: then the process is ended. */
@@ -39,6 +43,10 @@ export interface LaunchEvents {
   born(pid: number): void;
   /** All is mounted (create only). */
   mounted?(): void;
+  /** The process has a filter that asks a supervisor: `fd` there is to be handed on. */
+  seccomp?(pid: number, fd: number): void;
+  /** What the process is doing. */
+  debug?(message: string): void;
   /** All is done but for the program itself; it waits. */
   ready(): void;
 }
@@ -81,6 +89,17 @@ export function launch(
             writeIdMaps(first, plan.idMaps!);
             runtime.go();
             break;
+          case 'set-clocks':
+            writeTimeOffsets(first, plan.timeOffsets!);
+            runtime.go();
+            break;
+          case 'seccomp':
+            events.seccomp?.(pid, report.fd);
+            runtime.go();
+            break;
+          case 'debug':
+            events.debug?.(report.message);
+            break;
           case 'pid':
             pid = report.pid;
             events.born(pid);
@@ -97,8 +116,9 @@ export function launch(
         }
       }
       // Until the program itself runs or waits, what goes wrong is still told here; then the channel closes.
-      const last = runtime.receive();
-      if (last?.type === 'error') throw new Error(last.message);
+      for (let last = runtime.receive(); last; last = runtime.receive())
+        if (last.type === 'error') throw new Error(last.message);
+        else if (last.type === 'debug') events.debug?.(last.message);
     } finally {
       runtime.close();
       reap(first);
@@ -139,6 +159,7 @@ function enterNamespaces(
 ): void {
   // From here on nobody else may look into this process: it is still the runtime, with the host's files open.
   prctl(PR.SET_DUMPABLE, 0);
+  channel.send({ type: 'debug', message: '=> nsexec container setup' });
   //#gap 05.1 enterNamespaces
   for (const [kind, fd] of namespaces) {
     if (kind === 'mnt') unshare(CLONE.FS); // setns refuses while root and working directory are shared between threads
@@ -153,10 +174,18 @@ function enterNamespaces(
   // cgroup comes later: before it is made, the container's place in the host's tree is read.
   const others = [...plan.make].filter((kind) => kind !== 'user' && kind !== 'cgroup');
   unshare(others.reduce((flags, kind) => flags | NAMESPACES[kind].flag, 0));
+  setClocks(plan, channel);
   // In the second child all of them hold, the pid namespace too.
   const pid = fork(() => reporting(channel, () => inside(channel)));
   channel.send({ type: 'pid', pid });
   //#end
+}
+
+/** The clocks of a time namespace stand still for ever once a process is in it: they are set before the second child is. */
+function setClocks(plan: NamespacePlan, channel: Channel): void {
+  if (!plan.timeOffsets) return;
+  channel.send({ type: 'set-clocks' });
+  channel.awaitGo();
 }
 
 /** In a new user namespace this process is nobody (65534) until it takes an id that the maps have. */
@@ -165,7 +194,7 @@ function becomeRoot(): void {
   checked('setresuid', c_setresuid(0, 0, 0), '0 in the user namespace');
 }
 
-/** Runs the child's work; an error goes to the runtime, not to the container's standard error. */
+/** Runs the child's work; an error goes to the runtime, and to the container's standard error only when the runtime has ended. */
 function reporting(channel: Channel, work: () => void): number {
   try {
     work();
@@ -174,7 +203,9 @@ function reporting(channel: Channel, work: () => void): number {
     try {
       channel.send({ type: 'error', message: describe(error) });
     } catch (lost) {
-      if (!isErrno(lost, 'EPIPE', 'EBADF')) throw lost; // the runtime is gone: nobody wants to know
+      if (!isErrno(lost, 'EPIPE', 'EBADF')) throw lost;
+      // The runtime has ended, its work done: what is left is the container's own standard error.
+      writeSync(2, `${describe(error)}\n`);
     }
     return 1;
   }

@@ -15,6 +15,7 @@ import {
   touchInRoot,
   type ParsedMountOptions,
 } from '../02-namespaces/index.ts';
+import { isBind, type BindSources } from './bind-sources.ts';
 import { mountCgroups, type CgroupPlace } from './cgroup-mounts.ts';
 import { copyUp } from './copy-up.ts';
 import { attach, using } from './attach.ts';
@@ -32,6 +33,8 @@ export interface MountContext {
   bundle: string;
   /** Where this process is in each cgroup hierarchy of the host. */
   cgroups: readonly CgroupPlace[];
+  /** What the runtime has opened to be bound. */
+  sources: BindSources;
   /** Whether the container has a cgroup namespace of its own. */
   cgroupNamespace: boolean;
 }
@@ -43,9 +46,9 @@ export interface MountContext {
  */
 export function mountAll(mounts: readonly OciMount[], context: MountContext): (() => void)[] {
   const atEnd: (() => void)[] = [];
-  for (const mount of mounts)
+  for (const [i, mount] of mounts.entries())
     try {
-      mountOne(mount, context, atEnd);
+      mountOne(mount, context, context.sources.get(i), atEnd);
     } catch (cause) {
       const what = `${JSON.stringify(mount.source ?? mount.type)} to rootfs at ${JSON.stringify(mount.destination)}`;
       throw new Error(`error mounting ${what}`, { cause });
@@ -53,10 +56,15 @@ export function mountAll(mounts: readonly OciMount[], context: MountContext): ((
   return atEnd;
 }
 
-function mountOne(mount: OciMount, context: MountContext, atEnd: (() => void)[]): void {
+function mountOne(
+  mount: OciMount,
+  context: MountContext,
+  opened: number | undefined,
+  atEnd: (() => void)[],
+): void {
   const options = parseMountOptions(mount.options ?? []);
   if (options.flags & MS.REMOUNT) return remount(mount, options, context);
-  if (options.flags & MS.BIND || mount.type === 'bind') return bind(mount, options, context);
+  if (isBind(mount)) return bind(mount, options, opened, context);
   if (mount.type === 'cgroup' || mount.type === 'cgroup2')
     return mountCgroups(mount.destination, options, context);
   return mountFilesystem(mount, options, context, atEnd);
@@ -91,7 +99,11 @@ function mountFilesystem(
 function makeMountPoint(rootFd: number, destination: string, type: string | undefined): number {
   const made = mkdirAllInRoot(rootFd, destination);
   if (type !== 'proc' && type !== 'sysfs') return made;
-  return using(made, () => openInRoot(rootFd, destination, { flags: O_PATH, noSymlinks: true }));
+  try {
+    return using(made, () => openInRoot(rootFd, destination, { flags: O_PATH, noSymlinks: true }));
+  } catch (cause) {
+    throw new Error(`${destination} must be mounted on ordinary directory`, { cause });
+  }
 }
 
 /** A tmpfs takes the mode of the directory that it covers, unless its options say one. */
@@ -108,12 +120,13 @@ function keepMode(target: number, data: string): string {
 function bind(
   { destination, source }: OciMount,
   options: ParsedMountOptions,
+  opened: number | undefined,
   { rootFd, rootfs, bundle }: MountContext,
 ): void {
-  const from = resolve(bundle, source!);
+  const from = opened === undefined ? resolve(bundle, source!) : fdPath(opened);
   const isDirectory = statSync(from).isDirectory();
   using(isDirectory ? mkdirAllInRoot(rootFd, destination) : touchInRoot(rootFd, destination), (target) => {
-    using(openTree(from, { recursive: (options.flags & MS.REC) !== 0 }), (tree) => {
+    using(opened ?? openTree(from, { recursive: (options.flags & MS.REC) !== 0 }), (tree) => {
       refuseInsideProc(target, rootfs, tree);
       setAttributes(tree, options);
       attach(tree, target);

@@ -1,5 +1,5 @@
-import { closeSync, constants, openSync, statSync } from 'node:fs';
-import { readMountinfo } from '../01-processes/index.ts';
+import { closeSync, constants, openSync, readlinkSync, statSync } from 'node:fs';
+import { isErrno, readMountinfo } from '../01-processes/index.ts';
 import {
   chroot,
   fchdir,
@@ -74,10 +74,30 @@ export function enterRoot(rootFd: number): void {
  * may find a way to it.
  */
 export function enterRootByChroot(rootFd: number): void {
+  hideKernelFilesystems(readlinkSync(fdPath(rootFd)));
   fchdir(rootFd);
-  mount({ source: fdPath(rootFd), target: '/', flags: MS.MOVE });
+  mount({ source: '.', target: '/', flags: MS.MOVE }); // not by /proc, which is gone
   chroot('.');
   process.chdir('/');
+}
+
+/**
+ * Takes the host's own /proc and /sys out of this mount namespace. As long as one of them is there in full, the kernel lets a user namespace
+ * mount it anew, without what the container's has masked. Source: mount_namespaces(7), "mount point … too revealing" in fs/namespace.c.
+ */
+function hideKernelFilesystems(rootfs: string): void {
+  const own = `${rootfs}/`;
+  for (const { mountPoint, type } of (readMountinfo() ?? []).reverse()) {
+    if ((type !== 'proc' && type !== 'sysfs') || mountPoint.startsWith(own)) continue;
+    mount({ target: mountPoint, flags: MS.SLAVE | MS.REC });
+    try {
+      umount(mountPoint, MNT.DETACH);
+    } catch (error) {
+      if (!isErrno(error, 'EINVAL', 'EPERM')) throw error;
+      // Locked by a user namespace: then it is covered.
+      mount({ source: 'tmpfs', target: mountPoint, type: 'tmpfs', flags: MS.RDONLY, data: 'size=0k' });
+    }
+  }
 }
 
 /** root.readonly, after the change of root: this mount alone, not those in it. */

@@ -1,4 +1,5 @@
 import { errnoName } from '../01-processes/index.ts';
+import { exportProgram, FILTER_FLAG, newerCallsPrefix, setFilter } from './seccomp-program.ts';
 import type { OciSeccomp } from './spec.ts';
 import { loadLibSeccomp, type LibSeccomp } from './syscalls.ts';
 
@@ -12,6 +13,7 @@ export const ACTIONS: Readonly<Record<string, number>> = {
   SCMP_ACT_TRACE: 0x7ff00000,
   SCMP_ACT_LOG: 0x7ffc0000,
   SCMP_ACT_ALLOW: 0x7fff0000,
+  SCMP_ACT_NOTIFY: 0x7fc00000,
 };
 /** These carry a number in their low 16 bits: an errno, EPERM if nothing is said. */
 const WITH_NUMBER = new Set(['SCMP_ACT_ERRNO', 'SCMP_ACT_TRACE']);
@@ -50,19 +52,27 @@ export const ARCHITECTURES: Readonly<Record<string, number>> = {
 };
 
 /** enum scmp_filter_attr */
-const ATTRIBUTE = { NNP: 3, TSYNC: 4, LOG: 6, SSB: 7 } as const;
+const ATTRIBUTE_NNP = 3;
 const FLAGS: Readonly<Record<string, number>> = {
-  SECCOMP_FILTER_FLAG_TSYNC: ATTRIBUTE.TSYNC,
-  SECCOMP_FILTER_FLAG_LOG: ATTRIBUTE.LOG,
-  SECCOMP_FILTER_FLAG_SPEC_ALLOW: ATTRIBUTE.SSB,
+  SECCOMP_FILTER_FLAG_TSYNC: FILTER_FLAG.TSYNC,
+  SECCOMP_FILTER_FLAG_LOG: FILTER_FLAG.LOG,
+  SECCOMP_FILTER_FLAG_SPEC_ALLOW: FILTER_FLAG.SPEC_ALLOW,
+  SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV: FILTER_FLAG.WAIT_KILLABLE_RECV,
 };
+export const SECCOMP_FLAGS: readonly string[] = Object.keys(FLAGS);
+const ENOSYS = 38;
 /** libseccomp's answer when something is there already. */
 const EEXIST = -17;
 
 /** A compiled filter: to be put on this thread, once. */
 export interface SeccompFilter {
-  /** @throws Error EACCES without no_new_privs and CAP_SYS_ADMIN */
-  load(): void;
+  /** Whether it asks a supervisor (SCMP_ACT_NOTIFY). */
+  notifies: boolean;
+  /**
+   * The descriptor by which a supervisor is asked, if the filter asks one.
+   * @throws Error EACCES without no_new_privs and CAP_SYS_ADMIN
+   */
+  load(): number | undefined;
 }
 
 /**
@@ -74,9 +84,8 @@ export function compileSeccomp(seccomp: OciSeccomp): SeccompFilter {
   const fallback = action(seccomp.defaultAction, seccomp.defaultErrnoRet, 'linux.seccomp.defaultAction');
   const filter = library.init(fallback);
   if (!filter) throw new Error(`linux.seccomp.defaultAction: libseccomp refuses ${seccomp.defaultAction}`);
-  ok(library.attrSet(filter, ATTRIBUTE.NNP, 0), 'seccomp_attr_set NNP'); // no_new_privs is a property of its own here
-  for (const flag of seccomp.flags ?? [])
-    ok(library.attrSet(filter, lookup(FLAGS, flag, 'linux.seccomp.flags'), 1), flag);
+  ok(library.attrSet(filter, ATTRIBUTE_NNP, 0), 'seccomp_attr_set NNP'); // no_new_privs is a property of its own here
+  for (const flag of seccomp.flags ?? []) lookup(FLAGS, flag, 'linux.seccomp.flags');
   for (const name of seccomp.architectures ?? []) {
     const token = lookup(ARCHITECTURES, name, 'linux.seccomp.architectures');
     const result = library.archAdd(filter, token);
@@ -93,11 +102,59 @@ export function compileSeccomp(seccomp: OciSeccomp): SeccompFilter {
         ok(library.ruleAdd(filter, act, number, args.length / ARG_BYTES, args), `${where} ${name}`);
     }
   });
-  return { load: () => loadAndRelease(library, filter) };
+  const notifies = usesNotify(seccomp);
+  const flags = (seccomp.flags ?? []).reduce((all, flag) => all | FLAGS[flag]!, 0);
+  const program = Buffer.concat([
+    newerCallsPrefix(isPermissive(seccomp) ? new Map() : newestCalls(library, seccomp)),
+    exportProgram(library, filter),
+  ]);
+  library.release(filter);
+  return {
+    notifies,
+    load: () => {
+      const listener = setFilter(program, flags | (notifies ? FILTER_FLAG.NEW_LISTENER : 0));
+      return notifies ? listener : undefined;
+    },
+  };
 }
 
-function loadAndRelease(library: LibSeccomp, filter: unknown): void {
-  ok(library.load(filter), 'seccomp_load');
+/** Whether a call that no rule names is let through, or gets ENOSYS already. */
+const isPermissive = ({ defaultAction, defaultErrnoRet }: OciSeccomp): boolean =>
+  ['SCMP_ACT_ALLOW', 'SCMP_ACT_LOG', 'SCMP_ACT_TRACE'].includes(defaultAction) || defaultErrnoRet === ENOSYS;
+
+/** By machine, the highest number of a call that a rule names. x32 is left to the filter: it has no number of its own in the kernel. */
+function newestCalls(
+  library: LibSeccomp,
+  { architectures = [], syscalls = [] }: OciSeccomp,
+): Map<number, number> {
+  const own = process.arch === 'arm64' ? 'SCMP_ARCH_AARCH64' : 'SCMP_ARCH_X86_64';
+  const names = new Set(syscalls.flatMap((rule) => rule.names));
+  const machines = [...new Set([own, ...architectures])].filter((name) => name !== 'SCMP_ARCH_X32');
+  return new Map(
+    machines
+      .map((machine): [number, number] => {
+        const token = ARCHITECTURES[machine]!;
+        return [token, Math.max(...[...names].map((name) => library.resolveNameOf(token, name)))];
+      })
+      .filter(([, number]) => number >= 0),
+  );
+}
+
+const NOTIFY = 'SCMP_ACT_NOTIFY';
+
+/**
+ * Whether a filter asks a supervisor.
+ * @throws Error where nobody could be asked: without a socket; or with write(2), by which this runtime tells of the descriptor
+ */
+function usesNotify({ defaultAction, syscalls = [], listenerPath }: OciSeccomp): boolean {
+  if (defaultAction === NOTIFY)
+    throw new Error(`linux.seccomp.defaultAction: SCMP_ACT_NOTIFY cannot be used as default action`);
+  const asking = syscalls.filter(({ action: each }) => each === NOTIFY);
+  if (asking.some(({ names }) => names.includes('write')))
+    throw new Error('linux.seccomp.syscalls: SCMP_ACT_NOTIFY cannot be used for the write syscall');
+  if (asking.length > 0 && !listenerPath)
+    throw new Error('linux.seccomp: SCMP_ACT_NOTIFY needs listenerPath, the socket of who is to answer');
+  return asking.length > 0;
 }
 
 type Argument = NonNullable<NonNullable<OciSeccomp['syscalls']>[number]['args']>[number];

@@ -3,6 +3,9 @@
  * Source: https://github.com/opencontainers/runtime-spec, config.md and config-linux.md, version 1.2.
  */
 
+import { detectCgroups } from '../03-cgroups/index.ts';
+import type { OciIoPriority, OciPersonality, OciScheduler } from './scheduling.ts';
+
 /** The newest version of the specification that this runtime was written for. */
 export const OCI_VERSION = '1.2.0';
 
@@ -35,6 +38,10 @@ export interface OciProcess {
   selinuxLabel?: string;
   /** -1000 (never) to 1000 (first), for the kernel's choice of whom to kill when memory ends. */
   oomScoreAdj?: number;
+  scheduler?: OciScheduler;
+  ioPriority?: OciIoPriority;
+  /** For `exec`: processors to run on until the container's cgroup is joined, and from then on. Lists as `0-3,7`. */
+  execCPUAffinity?: { initial?: string; final?: string };
 }
 
 export interface OciUser {
@@ -124,6 +131,7 @@ export interface OciLinux {
   namespaces?: OciNamespace[];
   uidMappings?: OciIdMapping[];
   gidMappings?: OciIdMapping[];
+  /** By clock: `monotonic`, `boottime`. */
   timeOffsets?: Record<string, { secs?: number; nanosecs?: number }>;
   devices?: OciDevice[];
   cgroupsPath?: string;
@@ -136,7 +144,7 @@ export interface OciLinux {
   readonlyPaths?: string[];
   mountLabel?: string;
   intelRdt?: unknown;
-  personality?: unknown;
+  personality?: OciPersonality;
 }
 
 /** A filter of system calls. Source: config-linux.md, "Seccomp". */
@@ -145,7 +153,10 @@ export interface OciSeccomp {
   defaultErrnoRet?: number;
   architectures?: string[];
   flags?: string[];
+  /** Socket of the supervisor that SCMP_ACT_NOTIFY asks. */
   listenerPath?: string;
+  /** Passed on to it as it is. */
+  listenerMetadata?: string;
   syscalls?: {
     names: string[];
     action: string;
@@ -241,7 +252,8 @@ export function defaultSpec(): OciSpec {
         { type: 'ipc' },
         { type: 'uts' },
         { type: 'mount' },
-        { type: 'cgroup' },
+        // On v1 each tree would show another root, and few programs expect that: runc has it on v2 alone.
+        ...(detectCgroups().layout === 'v2' ? [{ type: 'cgroup' as const }] : []),
       ],
       maskedPaths: [
         '/proc/acpi',

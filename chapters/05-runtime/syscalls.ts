@@ -26,8 +26,36 @@ const c_syscall_keyctl = declare<(number: number, op: number, name: string) => n
   'long syscall(long number, int operation, const char *name)',
 );
 /** keyctl(2) has no function in glibc, and a number for each kind of machine. */
-export const c_keyctl = (op: number, name: string): number =>
-  Number(c_syscall_keyctl(process.arch === 'arm64' ? 219 : 250, op, name));
+const SYS_keyctl = process.arch === 'arm64' ? 219 : 250;
+export const c_keyctl = (op: number, name: string): number => Number(c_syscall_keyctl(SYS_keyctl, op, name));
+
+// When and where a process runs, and for which kind of machine: sched_setattr(2), ioprio_set(2), sched_setaffinity(2), personality(2)
+const ofMachine = (x64: number, arm64: number): number => (process.arch === 'arm64' ? arm64 : x64);
+const c_syscall_sched_setattr = declare<(number: number, pid: number, attr: Buffer, flags: number) => number>(
+  'long syscall(long number, int pid, const uint8_t *attr, unsigned int flags)',
+);
+/** sched_setattr(2) has no function in glibc before 2.41. */
+export const c_sched_setattr = (pid: number, attr: Buffer): number =>
+  Number(c_syscall_sched_setattr(ofMachine(314, 274), pid, attr, 0));
+const c_syscall_ioprio_set = declare<
+  (number: number, which: number, who: number, priority: number) => number
+>('long syscall(long number, int which, int who, int ioprio)');
+export const c_ioprio_set = (which: number, who: number, priority: number): number =>
+  Number(c_syscall_ioprio_set(ofMachine(251, 30), which, who, priority));
+export const c_sched_setaffinity = declare<(pid: number, size: number, mask: Buffer) => number>(
+  'int sched_setaffinity(int pid, size_t cpusetsize, const uint8_t *mask)',
+);
+export const c_personality = declare<(persona: number) => number>('int personality(unsigned long persona)');
+
+// A descriptor of another process: pidfd_open(2), pidfd_getfd(2)
+const SYS_pidfd_open = 434;
+const SYS_pidfd_getfd = 438;
+const c_syscall_pidfd = declare<(number: number, first: number, second: number, flags: number) => number>(
+  'long syscall(long number, int first, int second, unsigned int flags)',
+);
+export const c_pidfd_open = (pid: number): number => Number(c_syscall_pidfd(SYS_pidfd_open, pid, 0, 0));
+export const c_pidfd_getfd = (pidfd: number, fd: number): number =>
+  Number(c_syscall_pidfd(SYS_pidfd_getfd, pidfd, fd, 0));
 
 // Terminals and interfaces: ioctl(2)
 export const c_ioctl = declare<
@@ -113,7 +141,10 @@ export interface LibSeccomp {
   resolveName(name: string): number;
   /** `args`: an array of struct scmp_arg_cmp, 24 bytes each */
   ruleAdd(filter: unknown, action: number, syscall: number, count: number, args: Buffer): number;
-  load(filter: unknown): number;
+  /** Of the machine `token`; negative when it has no such call. */
+  resolveNameOf(token: number, name: string): number;
+  /** Writes the program that the kernel is to run. */
+  exportProgram(filter: unknown, fd: number): number;
 }
 
 /** Loads the library, which only containers with a filter need. @throws Error that says which package has it */
@@ -135,9 +166,29 @@ export function loadLibSeccomp(): LibSeccomp {
     ruleAdd: f(
       'int seccomp_rule_add_array(void *ctx, uint32_t action, int syscall, unsigned int arg_cnt, const uint8_t *arg_array)',
     ),
-    load: f('int seccomp_load(void *ctx)'),
+    resolveNameOf: f('int seccomp_syscall_resolve_name_arch(uint32_t arch_token, const char *name)'),
+    exportProgram: f('int seccomp_export_bpf(void *ctx, int fd)'),
   };
 }
+
+koffi.struct('sock_fprog', { len: 'uint16_t', filter: 'const uint8_t *' });
+const c_syscall_seccomp = declare<(number: number, op: number, flags: number, program: object) => number>(
+  'long syscall(long number, unsigned int operation, unsigned int flags, const sock_fprog *args)',
+);
+const SECCOMP_SET_MODE_FILTER = 1;
+/** sizeof(struct sock_filter) */
+export const BPF_INSTRUCTION_BYTES = 8;
+/** seccomp(2), SECCOMP_SET_MODE_FILTER: 0, or a descriptor if `flags` ask for a listener. */
+export const c_seccomp_set_filter = (flags: number, program: Buffer): number =>
+  Number(
+    c_syscall_seccomp(ofMachine(317, 277), SECCOMP_SET_MODE_FILTER, flags, {
+      len: program.length / BPF_INSTRUCTION_BYTES,
+      filter: program,
+    }),
+  );
+
+/** What a signal is, in words. Source: strsignal(3). */
+export const c_strsignal = declare<(signal: number) => string>('const char *strsignal(int sig)');
 
 /** memfd_create(2): a file without a name. */
 export const c_memfd_create = declare<(name: string, flags: number) => number>(

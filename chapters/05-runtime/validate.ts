@@ -1,3 +1,12 @@
+import { existsSync } from 'node:fs';
+import {
+  IO_CLASSES,
+  parseProcessors,
+  PERSONALITIES,
+  SCHEDULER_FLAGS,
+  SCHEDULER_POLICIES,
+  type OciScheduler,
+} from './scheduling.ts';
 import { HOOK_KINDS, NAMESPACE_TYPES, type OciProcess, type OciSpec } from './spec.ts';
 
 /** Looks at one value; throws ConfigError naming where it stands. */
@@ -51,11 +60,11 @@ const PROCESS: Record<string, Check> = {
   'rlimits?': array(object({ type: string, soft: limit, hard: limit })),
   'noNewPrivileges?': boolean,
   'apparmorProfile?': string,
-  'selinuxLabel?': emptyOrRefused('SELinux labels are'),
+  'selinuxLabel?': selinux,
   'oomScoreAdj?': int(-1000, 1000),
-  'scheduler?': refused,
-  'ioPriority?': refused,
-  'execCPUAffinity?': refused,
+  'scheduler?': scheduler,
+  'ioPriority?': object({ class: oneOf(...Object.keys(IO_CLASSES)), priority: int(0, 7) }),
+  'execCPUAffinity?': object({ 'initial?': processors, 'final?': processors }),
 };
 
 /** Shapes only: the numbers are chapter 03's to judge. */
@@ -84,7 +93,8 @@ const SECCOMP: Record<string, Check> = {
   'defaultErrnoRet?': int(),
   'architectures?': array(string),
   'flags?': array(string),
-  'listenerPath?': emptyOrRefused('A seccomp listener is'),
+  'listenerPath?': string,
+  'listenerMetadata?': string,
   'syscalls?': array(
     object({
       names: nonEmpty(array(string)),
@@ -117,7 +127,10 @@ const SPEC: Record<string, Check> = {
     'namespaces?': namespaces,
     'uidMappings?': idMappings,
     'gidMappings?': idMappings,
-    'timeOffsets?': refused,
+    'timeOffsets?': closedRecord(
+      ['monotonic', 'boottime'],
+      object({ 'secs?': int64, 'nanosecs?': int(0, 999_999_999) }),
+    ),
     'devices?': array(
       object({
         type: oneOf('c', 'u', 'b', 'p'),
@@ -139,9 +152,12 @@ const SPEC: Record<string, Check> = {
     'sysctl?': record(string),
     'maskedPaths?': array(nonEmptyString),
     'readonlyPaths?': array(nonEmptyString),
-    'mountLabel?': emptyOrRefused('SELinux labels are'),
-    'intelRdt?': refused,
-    'personality?': refused,
+    'mountLabel?': selinux,
+    'intelRdt?': intelRdt,
+    'personality?': object({ domain: oneOf(...Object.keys(PERSONALITIES)), 'flags?': empty }),
+    // Of 1.3 of the specification.
+    'netDevices?': refused,
+    'memoryPolicy?': refused,
   }),
   'solaris?': refused,
   'windows?': refused,
@@ -247,11 +263,69 @@ function refused(value: unknown, where: string): void {
   throw new ConfigError(`${where}: this runtime does not do that yet; take it out (it is ${brief(value)})`);
 }
 
-function emptyOrRefused(what: string): Check {
+/** @throws ConfigError that says whether it is the kernel or this runtime that cannot */
+function selinux(value: unknown, where: string): void {
+  string(value, where);
+  if (value === '') return;
+  const why = existsSync('/sys/fs/selinux/enforce')
+    ? 'SELinux labels are not done by this runtime'
+    : "this machine's kernel has no SELinux, or it is off";
+  throw new ConfigError(`${where}: ${why}; take it out (it is ${brief(value)})`);
+}
+
+function intelRdt(value: unknown, where: string): void {
+  object({})(value, where);
+  const why = existsSync('/sys/fs/resctrl/schemata')
+    ? 'shares of cache and memory bandwidth (resctrl) are not done by this runtime'
+    : 'this machine has no resctrl filesystem at /sys/fs/resctrl';
+  throw new ConfigError(`${where}: ${why}; take it out (it is ${brief(value)})`);
+}
+
+function empty(value: unknown, where: string): void {
+  if (!Array.isArray(value) || value.length > 0) fail(where, 'an empty list: no flags are known', value);
+}
+
+function int64(value: unknown, where: string): void {
+  if (!Number.isSafeInteger(value)) fail(where, 'a whole number', value);
+}
+
+function processors(value: unknown, where: string): void {
+  string(value, where);
+  if (value === '') return;
+  try {
+    parseProcessors(value as string);
+  } catch (cause) {
+    throw new ConfigError(`${where}: ${(cause as Error).message}`, { cause });
+  }
+}
+
+/** What a policy allows depends on it. Source: config.md, "process.scheduler". */
+function scheduler(value: unknown, where: string): void {
+  const time = int(0, Number.MAX_SAFE_INTEGER);
+  object({
+    policy: oneOf(...Object.keys(SCHEDULER_POLICIES)),
+    'nice?': int(-20, 19),
+    'priority?': int(0, 99),
+    'flags?': array(oneOf(...Object.keys(SCHEDULER_FLAGS))),
+    'runtime?': time,
+    'deadline?': time,
+    'period?': time,
+  })(value, where);
+  const given = value as OciScheduler;
+  const realTime = given.policy === 'SCHED_FIFO' || given.policy === 'SCHED_RR';
+  if (given.priority && !realTime)
+    fail(`${where}.priority`, 'none: only SCHED_FIFO and SCHED_RR have priorities', given.priority);
+  for (const name of ['runtime', 'deadline', 'period'] as const)
+    if (given[name] && given.policy !== 'SCHED_DEADLINE')
+      fail(`${where}.${name}`, 'none: only SCHED_DEADLINE has times', given[name]);
+}
+
+function closedRecord(keys: readonly string[], of: Check): Check {
   return (value, where) => {
-    string(value, where);
-    if (value !== '')
-      throw new ConfigError(`${where}: ${what} not done by this runtime yet (${brief(value)})`);
+    record(of)(value, where);
+    const odd = Object.keys(value as object).find((key) => !keys.includes(key));
+    if (odd !== undefined)
+      throw new ConfigError(`${where}: ${JSON.stringify(odd)} is none of ${keys.join(', ')}`);
   };
 }
 

@@ -1,5 +1,6 @@
 import { loadBundle } from './bundle.ts';
 import { createContainer } from './create.ts';
+import { inheritedDescriptors } from './inherited-descriptors.ts';
 import { protectRuntime } from './protect-runtime.ts';
 import type { Run } from './verbs.ts';
 
@@ -21,6 +22,6 @@ export function createOptions(
     consoleSocket: options['console-socket'],
     noPivot: options['no-pivot'] ?? false,
     noNewKeyring: options['no-new-keyring'] ?? false,
-    preserveFds: (options['preserve-fds'] ?? 0) + (Number(process.env['LISTEN_FDS']) || 0),
+    preserve: inheritedDescriptors(options['preserve-fds'] ?? 0),
   };
 }

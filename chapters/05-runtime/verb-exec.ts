@@ -2,14 +2,17 @@ import { closeSync } from 'node:fs';
 import { loadProcess } from './bundle.ts';
 import { connectConsoleSocket } from './console.ts';
 import { execInContainer } from './exec.ts';
+import { inheritedDescriptors } from './inherited-descriptors.ts';
 import { foregroundTerminal, waitInForeground } from './foreground.ts';
 import { protectRuntime } from './protect-runtime.ts';
 import type { OciCapabilities, OciProcess, OciUser } from './spec.ts';
 import { loadState } from './state.ts';
+import { validateProcess } from './validate.ts';
 import type { Run, Values } from './verbs.ts';
 
 /** `exec`: one more process in a container. The exit status is that of the program, unless it is detached; 255 when it did not begin. */
 export const run: Run = async (context, options, [id, ...command]) => {
+  const preserve = inheritedDescriptors(options['preserve-fds'] ?? 0);
   const { spec } = loadState(context.root, id!);
   const base = spec.process!;
   const process_ =
@@ -29,8 +32,9 @@ export const run: Run = async (context, options, [id, ...command]) => {
       process: process_,
       pidFile: options['pid-file'],
       consoleSocket: socket,
-      preserveFds: (options['preserve-fds'] ?? 0) + (Number(process.env['LISTEN_FDS']) || 0),
+      preserve,
       ignorePaused: options['ignore-paused'] ?? false,
+      cgroup: options.cgroup ?? [],
     });
     const connection = own?.connect();
     return detach ? 0 : await waitInForeground(pid, connection);
@@ -52,8 +56,11 @@ function changed(base: OciProcess, options: Values, command: string[]): OciProce
     user: user(base.user ?? { uid: 0, gid: 0 }, options),
     noNewPrivileges: options['no-new-privs'] ?? base.noNewPrivileges ?? false,
   };
+  if (options['process-label'] !== undefined) changed.selinuxLabel = options['process-label'];
+  if (options.apparmor !== undefined) changed.apparmorProfile = options.apparmor;
   delete changed.consoleSize;
   if (options.cap) changed.capabilities = withCapabilities(base.capabilities ?? {}, options.cap);
+  validateProcess(changed);
   return changed;
 }
 

@@ -1,7 +1,7 @@
 import { writeSync } from 'node:fs';
 import { knownCapabilities } from '../01-processes/index.ts';
 import { MOUNT_OPTIONS, PROPAGATION_OPTIONS, RECURSIVE_OPTIONS } from '../02-namespaces/index.ts';
-import { ACTIONS, ARCHITECTURES, OPERATORS } from './seccomp.ts';
+import { ACTIONS, ARCHITECTURES, OPERATORS, SECCOMP_FLAGS } from './seccomp.ts';
 import { HOOK_KINDS, NAMESPACE_TYPES, OCI_VERSION } from './spec.ts';
 import type { Run } from './verbs.ts';
 
@@ -12,7 +12,7 @@ export const run: Run = () => {
     ociVersionMin: '1.0.0',
     ociVersionMax: OCI_VERSION,
     hooks: HOOK_KINDS,
-    mountOptions: [...tables.flatMap((table) => Object.keys(table)), 'tmpcopyup'].sort(),
+    mountOptions: [...tables.flatMap((table) => Object.keys(table)), 'tmpcopyup', 'idmap', 'ridmap'].sort(),
     linux: {
       namespaces: Object.keys(NAMESPACE_TYPES).sort(),
       capabilities: knownCapabilities(),
@@ -22,10 +22,13 @@ export const run: Run = () => {
         actions: Object.keys(ACTIONS).sort(),
         operators: Object.keys(OPERATORS).sort(),
         archs: Object.keys(ARCHITECTURES).sort(),
+        knownFlags: SECCOMP_FLAGS,
+        supportedFlags: SECCOMP_FLAGS,
       },
       apparmor: { enabled: true },
       selinux: { enabled: false },
-      mountExtensions: { idmap: { enabled: false } },
+      intelRdt: { enabled: false },
+      mountExtensions: { idmap: { enabled: true } },
     },
   };
   writeSync(1, `${JSON.stringify(features, null, 4)}\n`);

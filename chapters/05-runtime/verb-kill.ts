@@ -28,6 +28,7 @@ function send(pid: number, signal: number): void {
 
 /** @throws Error in runc's words */
 function parseSignal(signal: string): number {
+  if (signal === '0') return 0; // whether anyone is there to be signalled. kill(2)
   try {
     return signalNumber(signal);
   } catch (cause) {

@@ -23,6 +23,8 @@ export interface Verb {
   anyone?: true;
   /** Whether options may follow words. Default: yes. */
   mixed?: boolean;
+  /** Its options are nobody's business here: none is refused. */
+  unparsed?: true;
   /** Loaded when it is called, and with it what it needs: `myrunc --version` needs nothing. */
   load: () => Promise<Run>;
 }
@@ -111,6 +113,13 @@ export const VERBS: Readonly<Record<string, Verb>> = {
       'no-new-privs': { takes: 'nothing', help: 'the program can gain no rights by its start' },
       cap: { takes: 'list', short: 'c', value: 'CAP', help: 'one more capability' },
       'ignore-paused': { takes: 'nothing', help: 'also when the container is paused' },
+      'process-label': { takes: 'text', value: 'LABEL', help: 'SELinux label, where the kernel has SELinux' },
+      apparmor: { takes: 'text', value: 'PROFILE', help: 'AppArmor profile, where the kernel has AppArmor' },
+      cgroup: {
+        takes: 'list',
+        value: '[CONTROLLER:]PATH',
+        help: "in this cgroup, which exists, below the container's own",
+      },
     },
     words: [1, Infinity],
     mixed: false,
@@ -158,9 +167,9 @@ export const VERBS: Readonly<Record<string, Verb>> = {
         value: 'FILE',
         help: 'JSON: linux.resources as in config.json; - is standard input',
       },
-      memory: { takes: 'number', help: 'bytes' },
-      'memory-reservation': { takes: 'number', help: 'bytes' },
-      'memory-swap': { takes: 'number', help: 'bytes of memory and swap; -1 is unlimited' },
+      memory: { takes: 'text', value: 'BYTES', help: 'bytes, or such as 50M' },
+      'memory-reservation': { takes: 'text', value: 'BYTES', help: 'bytes, or such as 50M' },
+      'memory-swap': { takes: 'text', value: 'BYTES', help: 'bytes of memory and swap; -1 is unlimited' },
       'cpu-share': { takes: 'number', help: 'weight against others' },
       'cpu-quota': { takes: 'number', help: 'microseconds in each period' },
       'cpu-period': { takes: 'number', help: 'microseconds' },
@@ -170,6 +179,16 @@ export const VERBS: Readonly<Record<string, Verb>> = {
       'cpuset-mems': { takes: 'text', value: 'LIST', help: 'memory nodes' },
       'pids-limit': { takes: 'number', help: 'processes; -1 is unlimited' },
       'blkio-weight': { takes: 'number', help: '10 to 1000' },
+      'cpu-burst': { takes: 'number', help: 'microseconds that may be saved up' },
+      'cpu-idle': { takes: 'number', help: '1: run only when nothing else wants to' },
+      'kernel-memory': {
+        takes: 'text',
+        value: 'BYTES',
+        help: 'taken for the sake of callers; kernels have it no more',
+      },
+      'kernel-memory-tcp': { takes: 'text', value: 'BYTES', help: 'the same' },
+      'l3-cache-schema': { takes: 'text', help: 'refused: shares of caches are not done' },
+      'mem-bw-schema': { takes: 'text', help: 'refused: shares of memory bandwidth are not done' },
     },
     words: one,
     load: async () => (await import('./verb-update.ts')).run,
@@ -183,6 +202,22 @@ export const VERBS: Readonly<Record<string, Verb>> = {
     },
     words: one,
     load: async () => (await import('./verb-events.ts')).run,
+  },
+  checkpoint: {
+    usage: '[options] ID',
+    help: 'not supported: it would take CRIU',
+    options: {},
+    words: [0, Infinity],
+    unparsed: true,
+    load: async () => (await import('./verb-checkpoint.ts')).checkpoint,
+  },
+  restore: {
+    usage: '[options] ID',
+    help: 'not supported: it would take CRIU',
+    options: {},
+    words: [0, Infinity],
+    unparsed: true,
+    load: async () => (await import('./verb-checkpoint.ts')).restore,
   },
   spec: {
     usage: '[options]',

@@ -45,6 +45,6 @@ export type { Descriptor, Input, Metric, Mount, Platform } from './api-common.ts
 export type { Container } from './api-containers.ts';
 export type { Process, TaskStatus } from './api-tasks.ts';
 export type { Image } from './api-images.ts';
-export type { ContentInfo } from './api-content.ts';
+export type { ContentInfo, ContentStatus } from './api-content.ts';
 export type { SnapshotInfo } from './api-snapshots.ts';
 export type { Envelope as EventEnvelope, EventTypes } from './api-events.ts';

@@ -5,7 +5,7 @@ import { connect } from 'node:net';
 import { dirname, join } from 'node:path';
 import { inBounding, CAPABILITIES, type Capability } from '../01-processes/index.ts';
 import { detectCgroups } from '../03-cgroups/index.ts';
-import { isStoreError, lockDirectory, readState, writeState } from '../04-overlayfs/index.ts';
+import { isStoreError, lockDirectory, openDownloads, readState, writeState } from '../04-overlayfs/index.ts';
 import { adopt, followContainerd, lookAfter, startByPolicy } from './adopt.ts';
 import { apiServer } from './api-server.ts';
 import { openBridgeNetwork } from './bridge-network.ts';
@@ -60,6 +60,7 @@ export async function boot(options: DaemonOptions): Promise<RunningDaemon> {
       dir: join(options.dataRoot, 'network'),
       bridge: options.bridge,
       bip: options.bip,
+      firewall: options.iptables,
       taken: containers.all().flatMap(({ endpoint }) => endpoint ?? []),
     });
     down.push(() => {
@@ -76,6 +77,7 @@ export async function boot(options: DaemonOptions): Promise<RunningDaemon> {
       runs: openRuns(),
       execs: openExecStore(),
       images: openImages(supervisor.client),
+      downloads: openDownloads(),
       volumes,
       network,
       events: eventBus(),

@@ -61,9 +61,11 @@ export async function openBridgeNetwork(options: {
   dir: string;
   bridge: string;
   bip: string | undefined;
+  /** Whether to write the rules that let the network out. */
+  firewall: boolean;
   taken: readonly Endpoint[];
 }): Promise<BridgeNetwork> {
-  const { dir, bridge, bip } = options;
+  const { dir, bridge, bip, firewall } = options;
   const file = join(dir, 'bridge.json');
   const before = await readState<NetworkState>(file, 1);
   const remembered = before?.bridge === bridge ? before.address : undefined;
@@ -73,7 +75,7 @@ export async function openBridgeNetwork(options: {
   const wasThere = linkExists(bridge);
   createBridge({ name: bridge, address });
   try {
-    masquerade({ table: bridge, subnet: cidr.subnet, bridge });
+    if (firewall) masquerade({ table: bridge, subnet: cidr.subnet, bridge });
   } catch (error) {
     if (!wasThere) removeBridge(bridge);
     throw error;
@@ -126,7 +128,7 @@ export async function openBridgeNetwork(options: {
       used.delete(addressValue(endpoint.address));
     },
     remove: () => {
-      removeMasquerade({ table: bridge });
+      if (firewall) removeMasquerade({ table: bridge });
       removeBridge(bridge);
     },
   };

@@ -130,6 +130,20 @@ function parseBody<T extends object>(bytes: Buffer): Partial<T> {
   return value;
 }
 
+/** Sends bytes as fast as the client takes them, and ends the answer. A client that goes away ends the reading. */
+export async function send(
+  answer: ServerResponse,
+  source: AsyncIterable<Uint8Array>,
+  gone: AbortSignal,
+): Promise<void> {
+  for await (const chunk of source) {
+    if (gone.aborted) return;
+    if (!answer.write(chunk))
+      await new Promise((resolve) => answer.once('drain', resolve).once('close', resolve));
+  }
+  answer.end();
+}
+
 /** Go's strconv.ParseBool, as the daemon reads its queries: absent is false. */
 export function flag(query: URLSearchParams, name: string): boolean {
   const value = query.get(name)?.toLowerCase() ?? '';

@@ -1,4 +1,5 @@
 import { createReadStream, openSync } from 'node:fs';
+import type { Readable } from 'node:stream';
 import { CommandError, messageOf, type CliCommand } from './cli-command.ts';
 import { showProgress } from './cli-pull.ts';
 
@@ -20,7 +21,7 @@ export const load: CliCommand<LoadFlags> = {
   async run(api, _operands, { input, quiet }) {
     if (input === undefined && process.stdin.isTTY)
       throw new CommandError('requested load from stdin, but stdin is empty');
-    const body = input === undefined ? process.stdin : createReadStream('', { fd: openInput(input) });
+    const body = openInput(input);
     const answer = await api.request('POST', '/images/load', {
       query: { quiet: quiet || !process.stdout.isTTY },
       headers: { 'Content-Type': 'application/x-tar' },
@@ -34,10 +35,14 @@ export const load: CliCommand<LoadFlags> = {
   },
 };
 
-/** Opened before anything is sent: a file that is not there is no affair of the daemon's. */
-function openInput(path: string): number {
+/**
+ * The bytes of a file, or of standard input. Opened before anything is sent: a file that is not there is no affair of the daemon's.
+ * @throws CommandError that names the file and the reason
+ */
+export function openInput(path: string | undefined): Readable {
+  if (path === undefined) return process.stdin;
   try {
-    return openSync(path, 'r');
+    return createReadStream('', { fd: openSync(path, 'r') });
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     const reason =

@@ -3,6 +3,7 @@ import type { IncomingMessage } from 'node:http';
 import type { Writable } from 'node:stream';
 import type { ApiClient } from './api-client.ts';
 import { CommandError, messageOf, print, type CliCommand } from './cli-command.ts';
+import { authHeaders } from './cli-registry-auth.ts';
 import { canonicalName, parseReference } from './cli-reference.ts';
 
 interface PullFlags {
@@ -47,7 +48,7 @@ export async function pullImage(
   const { repository, tag, digest } = parseReference(image);
   const answer = await api.request('POST', '/images/create', {
     query: { fromImage: repository, tag: digest ?? tag ?? 'latest', platform },
-    headers: { 'X-Registry-Auth': 'e30=' },
+    headers: await authHeaders(image),
   });
   await showProgress(answer, quiet ? undefined : to);
 }

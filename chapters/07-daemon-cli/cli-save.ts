@@ -1,6 +1,5 @@
-import { createWriteStream, renameSync, rmSync } from 'node:fs';
-import { pipeline } from 'node:stream/promises';
 import { CommandError, type CliCommand } from './cli-command.ts';
+import { writeOutput } from './cli-output.ts';
 
 export const save: CliCommand<{ output?: string }> = {
   name: 'save',
@@ -14,17 +13,6 @@ export const save: CliCommand<{ output?: string }> = {
       throw new CommandError('cowardly refusing to save to a terminal. Use the -o flag or redirect');
     const query = names.map((name) => `names=${encodeURIComponent(name)}`).join('&');
     const answer = await api.request('GET', `/images/get?${query}`);
-    if (output === undefined) {
-      await pipeline(answer, process.stdout, { end: false });
-      return;
-    }
-    // Whole or not at all: what was there stays until the last byte is written.
-    const temporary = `${output}.${process.pid}.partial`;
-    try {
-      await pipeline(answer, createWriteStream(temporary, { flags: 'wx' }));
-      renameSync(temporary, output);
-    } finally {
-      rmSync(temporary, { force: true });
-    }
+    await writeOutput(answer, output);
   },
 };

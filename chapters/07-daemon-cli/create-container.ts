@@ -10,6 +10,7 @@ import { makeMountPoints, wantedMounts } from './container-mounts.ts';
 import { NEVER, now, type ContainerRecord } from './container.ts';
 import type { Daemon } from './daemon.ts';
 import { SNAPSHOTTER } from './images.ts';
+import { prepareLayers, removeLayers } from './init-layer.ts';
 import { fillVolumes } from './fill-volumes.ts';
 import { log } from './log.ts';
 import { randomName } from './names.ts';
@@ -86,13 +87,12 @@ export async function createContainer(
     });
     record.mounts = await makeMountPoints(wanted, daemon.volumes);
     const labels = { [OWNER_LABEL]: options.dataRoot };
-    const snapshot = { snapshotter: SNAPSHOTTER, key: id };
-    const { mounts } = await containerd.snapshots.prepare({
-      ...snapshot,
+    undo.push(() => removeLayers(daemon, id));
+    const mounts = await prepareLayers(daemon, id, {
       parent: image.snapshot,
+      mounts: spec.mounts ?? [],
       labels: { ...labels, 'containerd.io/gc.root': record.created },
     });
-    undo.push(() => containerd.snapshots.remove(snapshot));
     await containerd.containers.create({
       container: {
         id,

@@ -1,5 +1,6 @@
 import { isAbsolute, join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { endpoints } from '../04-overlayfs/index.ts';
 import { checkInterfaceName, parseCidr } from '../02-namespaces/index.ts';
 
 /** Where a daemon keeps its things, and what it is told. */
@@ -17,6 +18,14 @@ export interface DaemonOptions {
   bridge: string;
   /** The host's address in the bridge's network; undefined: one that is free. */
   bip: string | undefined;
+  /** Whether the firewall is ours to write to. Without it the bridge reaches the host and its other containers, and no further. */
+  iptables: boolean;
+  /** Addresses that are asked for Docker Hub's images first. */
+  registryMirrors: string[];
+  /** Registries, and networks of them, that may go without TLS. */
+  insecureRegistries: string[];
+  /** Certificates of registries, a folder each. */
+  certsDir: string;
   debug: boolean;
 }
 
@@ -29,6 +38,10 @@ export const USAGE = `usage: mydockerd [OPTIONS]
   --default-runtime NAME   myrunc, runc, crun, or io.containerd.NAME.vN (myrunc)
   --bridge NAME            (mydocker0)
   --bip CIDR               the bridge's address (172.28.0.1/16, or the next that is free)
+  --iptables=false         leave the firewall alone: no way from the bridge to the world
+  --registry-mirror URL    where Docker Hub's images are asked for first; may be given again
+  --insecure-registry HOST a registry, or a network of them, that may go without TLS; may be given again
+  --certs-dir DIR          certificates that are trusted: DIR/HOST:PORT/*.crt (/etc/docker/certs.d)
   --debug                  say more, with stack traces
 `;
 
@@ -59,6 +72,10 @@ export function parseDaemonOptions(
         'default-runtime': text,
         bridge: { ...text, short: 'b' },
         bip: text,
+        iptables: text,
+        'registry-mirror': { ...text, multiple: true },
+        'insecure-registry': { ...text, multiple: true },
+        'certs-dir': text,
         debug: { type: 'boolean', short: 'D' },
         help: { type: 'boolean', short: 'h' },
       },
@@ -85,6 +102,9 @@ export function parseDaemonOptions(
   // sun_path has 108 bytes, the last of them zero. unix(7)
   if (Buffer.byteLength(socket) > 107)
     throw new UsageError(`--host ${host}: the path of a socket has at most 107 bytes`);
+  const iptables = values.iptables ?? environment['MYDOCKER_IPTABLES'] ?? 'true';
+  if (iptables !== 'true' && iptables !== 'false')
+    throw new UsageError(`--iptables ${JSON.stringify(iptables)}: give true or false`);
   const bridge = values.bridge ?? 'mydocker0';
   try {
     checkInterfaceName(bridge);
@@ -93,6 +113,15 @@ export function parseDaemonOptions(
     throw new UsageError(
       `--${/interface/.test((error as Error).message) ? 'bridge' : 'bip'}: ${(error as Error).message}`,
     );
+  }
+  const [registryMirrors, insecureRegistries] = [
+    values['registry-mirror'] ?? [],
+    values['insecure-registry'] ?? [],
+  ];
+  try {
+    endpoints('docker.io', { mirrors: registryMirrors, insecure: insecureRegistries });
+  } catch (error) {
+    throw new UsageError(`--registry-mirror: ${(error as Error).message}`);
   }
   return {
     dataRoot,
@@ -103,6 +132,10 @@ export function parseDaemonOptions(
     defaultRuntime: values['default-runtime'] ?? 'myrunc',
     bridge,
     bip: values.bip,
+    iptables: iptables === 'true',
+    registryMirrors,
+    insecureRegistries,
+    certsDir: directory('certs-dir', values['certs-dir'] ?? '/etc/docker/certs.d'),
     debug: values.debug ?? false,
   };
 }

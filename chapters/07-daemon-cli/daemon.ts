@@ -1,4 +1,5 @@
 import type { Capability } from '../01-processes/index.ts';
+import type { Downloads } from '../04-overlayfs/index.ts';
 import type { ContainerdClient } from '../06-shim-containerd/index.ts';
 import type { BridgeNetwork } from './bridge-network.ts';
 import type { ContainerRecord } from './container.ts';
@@ -22,6 +23,8 @@ export interface Daemon {
   runs: Runs;
   execs: ExecStore;
   images: Images;
+  /** What is being pulled, so that nobody fetches it twice. */
+  downloads: Downloads;
   volumes: VolumeStore;
   network: BridgeNetwork;
   events: EventBus;

@@ -1,83 +1,49 @@
 import { randomBytes } from 'node:crypto';
-import { chainIds } from '../04-overlayfs/index.ts';
+import {
+  chainIds,
+  keepTogether,
+  type Descriptor,
+  type ImageConfig,
+  type Manifest,
+} from '../04-overlayfs/index.ts';
 import { isGrpcError, type ContainerdClient } from '../06-shim-containerd/index.ts';
-import type { ArchivedImage } from './image-archive.ts';
+import { contentOf } from './content-client.ts';
 import { SNAPSHOTTER } from './images.ts';
 
-/** Pieces in which content is sent. Bytes. */
-const PIECE = 1 << 20;
-
-/** Writes a blob into the content store, and says its digest. It may be there already. @throws GrpcError */
-export async function writeBlob(
-  containerd: ContainerdClient,
-  source: AsyncIterable<Buffer> | Iterable<Buffer>,
-  size: number,
-  lease: string,
-): Promise<string> {
-  const ref = `load-${randomBytes(8).toString('hex')}`;
-  const call = containerd.content.write({ lease });
-  let offset = 0;
-  try {
-    for await (const chunk of source)
-      for (let at = 0; at < chunk.length; at += PIECE) {
-        const data = chunk.subarray(at, at + PIECE);
-        await call.send({ action: 'WRITE', ref, offset, data });
-        await call.next();
-        offset += data.length;
-      }
-    await call.send({ action: 'COMMIT', ref, total: size, offset });
-    const answer = await call.next();
-    return answer!.digest;
-  } catch (error) {
-    // What was written stays until it is thrown away: a client might come back for it.
-    call.cancel();
-    await containerd.content.abort({ ref }).catch(() => undefined);
-    // "content sha256:… already exists": the digest is all that was wanted.
-    const present =
-      isGrpcError(error, 'AlreadyExists') && /sha256:[0-9a-f]{64}/.exec((error as Error).message);
-    if (present) return present[0];
-    throw error;
-  } finally {
-    call.end();
-    call.cancel();
-  }
+/** An image in the content store. */
+export interface StoredImage {
+  target: { digest: string };
+  manifest: Manifest;
+  config: ImageConfig;
 }
 
 /** Labels that say what content needs: without them containerd's garbage collection would take it away. */
 export async function labelReferences(
   containerd: ContainerdClient,
-  { target, manifest, config }: ArchivedImage,
+  { target, config, manifest }: StoredImage,
 ): Promise<void> {
-  const label = async (digest: string, labels: Record<string, string>): Promise<void> => {
-    await containerd.content.update({
-      info: { digest, labels },
-      updateMask: { paths: Object.keys(labels).map((name) => `labels.${name}`) },
-    });
-  };
-  const gc = 'containerd.io/gc.ref';
-  await label(target.digest, {
-    [`${gc}.content.config`]: manifest.config.digest,
-    ...Object.fromEntries(manifest.layers.map(({ digest }, i) => [`${gc}.content.l.${i}`, digest])),
-  });
+  await keepTogether(contentOf(containerd), target as Descriptor, config);
   const top = chainIds(config.rootfs.diff_ids).at(-1);
-  if (top) await label(manifest.config.digest, { [`${gc}.snapshot.${SNAPSHOTTER}`]: top });
+  const label = `containerd.io/gc.ref.snapshot.${SNAPSHOTTER}`;
+  if (top) await contentOf(containerd).update(manifest.config.digest, { [label]: top }, [`labels.${label}`]);
 }
 
 /** Makes a committed snapshot of each layer that has none yet, from the lowest up. @throws GrpcError; Error for a false diffID */
 export async function unpack(
   containerd: ContainerdClient,
-  { manifest, config }: Pick<ArchivedImage, 'manifest' | 'config'>,
+  { manifest, config }: Pick<StoredImage, 'manifest' | 'config'>,
   lease: string,
+  report: (status: 'Extracting' | 'Pull complete', layer: Descriptor) => void = () => undefined,
 ): Promise<void> {
   let parent = '';
   const names = chainIds(config.rootfs.diff_ids);
   for (const [index, name] of names.entries()) {
-    if (!(await exists(containerd, name)))
-      await unpackLayer(containerd, manifest.layers[index]!, config.rootfs.diff_ids[index]!, {
-        name,
-        parent,
-        lease,
-      });
+    const layer = manifest.layers[index]!;
+    if (!(await exists(containerd, name))) {
+      report('Extracting', layer);
+      await unpackLayer(containerd, layer, config.rootfs.diff_ids[index]!, { name, parent, lease });
+      report('Pull complete', layer);
+    }
     parent = name;
   }
 }

@@ -3,7 +3,7 @@ import { isGrpcError } from '../06-shim-containerd/index.ts';
 import { conflict } from './api-error.ts';
 import { isRunning, shortId } from './container.ts';
 import type { Daemon } from './daemon.ts';
-import { fullName, namelessName, repoTags, SNAPSHOTTER, type LocalImage } from './images.ts';
+import { fullName, isInternal, namelessName, repoTags, SNAPSHOTTER, type LocalImage } from './images.ts';
 
 /** What DELETE /images/NAME answers: names that are gone, and what is gone with the last of them. */
 export type Removal = { Untagged: string } | { Deleted: string };
@@ -44,7 +44,7 @@ export async function removeImage(
   for (const name of byName ? [byName] : image.names) {
     if (last && users.length > 0 && name === namelessName(image.target.digest)) continue;
     await daemon.containerd.images.delete({ name }).catch(unless('NotFound'));
-    if (name === namelessName(image.target.digest)) continue;
+    if (isInternal(name)) continue;
     const Untagged = familiarString(parseReference(name));
     removed.push({ Untagged });
     daemon.events.publish('image', 'untag', image.id, { name: Untagged });

@@ -1,5 +1,6 @@
 import {
   chainIds,
+  choosePlatform,
   familiarString,
   hostPlatform,
   parseReference,
@@ -37,10 +38,18 @@ export interface LocalImage {
 const NAMELESS = 'moby-dangling@';
 export const namelessName = (digest: string): string => `${NAMELESS}${digest}`;
 
+/** What the steps of builds are called, which are kept for the next build. */
+const STEP = 'moby-build@';
+export const stepName = (digest: string): string => `${STEP}${digest}`;
+export const isStep = (name: string): boolean => name.startsWith(STEP);
+
+/** Names that are no one's but the engine's. */
+export const isInternal = (name: string): boolean => name.startsWith(NAMELESS) || isStep(name);
+
 /** `busybox:latest`, for the names that people gave. */
 export const repoTags = (image: LocalImage): string[] =>
   image.names
-    .filter((name) => !name.startsWith(NAMELESS) && !name.includes('@'))
+    .filter((name) => !isInternal(name) && !name.includes('@'))
     .map((name) => familiarString(parseReference(name)))
     .sort();
 
@@ -48,7 +57,7 @@ export const repoTags = (image: LocalImage): string[] =>
 export const repoDigests = (image: LocalImage): string[] => [
   ...new Set(
     image.names
-      .filter((name) => !name.startsWith(NAMELESS))
+      .filter((name) => !isInternal(name))
       .map((name) => {
         const { domain, path } = parseReference(name);
         return `${familiarString({ domain, path })}@${image.target.digest}`;
@@ -74,6 +83,8 @@ export interface Images {
   find(reference: string): Promise<LocalImage>;
   /** Bytes that its layers take up, those that others share counted too. */
   size(image: LocalImage): Promise<number>;
+  /** What a name points to, for this machine. @throws GrpcError NotFound */
+  resolve(target: { digest: string }): Promise<{ manifest: Manifest; config: ImageConfig }>;
   /** Reads JSON out of the content store. @throws GrpcError NotFound */
   json<T>(digest: string): Promise<T>;
 }
@@ -92,20 +103,37 @@ export function openImages(containerd: ContainerdClient): Images {
     return parsed.get(digest) as T;
   }
 
-  async function resolve(target: { mediaType?: string; digest: string }): Promise<{
+  async function resolve(target: { digest: string }): Promise<{
     manifest: Manifest;
     config: ImageConfig;
   }> {
-    const { os, architecture } = hostPlatform();
     const content = await json<Manifest | Index>(target.digest);
     if ('manifests' in content) {
-      const chosen = content.manifests.find(
-        ({ platform }) => !platform || (platform.os === os && platform.architecture === architecture),
-      );
-      if (!chosen) throw notFound(`image ${target.digest} has no manifest for ${os}/${architecture}`);
+      const platform = hostPlatform();
+      // One for another platform is run by whoever pulled it on purpose, if the machine can.
+      const here = await present(content.manifests);
+      const chosen = choosePlatform(here, platform) ?? here[0] ?? choosePlatform(content.manifests, platform);
+      if (!chosen)
+        throw notFound(`image ${target.digest} has no manifest for ${platform.os}/${platform.architecture}`);
       return resolve(chosen);
     }
     return { manifest: content, config: await json<ImageConfig>(content.config.digest) };
+  }
+
+  /** Those of an index that are in the store. */
+  async function present(manifests: Index['manifests']): Promise<Index['manifests']> {
+    const there = await Promise.all(
+      manifests.map((manifest) =>
+        containerd.content.info({ digest: manifest.digest }).then(
+          () => true,
+          (error: unknown) => {
+            if (isGrpcError(error, 'NotFound')) return false;
+            throw error;
+          },
+        ),
+      ),
+    );
+    return manifests.filter((_, i) => there[i]);
   }
 
   async function all(): Promise<LocalImage[]> {
@@ -136,6 +164,7 @@ export function openImages(containerd: ContainerdClient): Images {
 
   return {
     all,
+    resolve,
     json,
     find: async (reference) => findImage(await all(), reference),
     size: async ({ config }) => {

@@ -3,7 +3,7 @@ import { conflict, isApiError } from './api-error.ts';
 import { tell } from './container-events.ts';
 import { isRunning, type ContainerRecord } from './container.ts';
 import type { Daemon } from './daemon.ts';
-import { SNAPSHOTTER } from './images.ts';
+import { removeLayers } from './init-layer.ts';
 import { log } from './log.ts';
 import { removeStdin } from './stdin.ts';
 import { stopContainer } from './stop-container.ts';
@@ -71,7 +71,7 @@ async function removeSerially(
 ): Promise<void> {
   const { id } = record;
   await unlessGone(containerd.containers.delete({ id }));
-  await unlessGone(containerd.snapshots.remove({ snapshotter: SNAPSHOTTER, key: id }));
+  await removeLayers({ containerd }, id);
   const anonymous = record.mounts.flatMap(({ name }) =>
     name !== undefined && store.all().some((volume) => volume.name === name && volume.anonymous)
       ? [name]

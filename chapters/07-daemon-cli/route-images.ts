@@ -1,23 +1,17 @@
-import { randomBytes } from 'node:crypto';
 import { chainIds, familiarString, parseReference } from '../04-overlayfs/index.ts';
-import { isGrpcError } from '../06-shim-containerd/index.ts';
-import { badParameter, notFound, notImplemented } from './api-error.ts';
+import { badParameter } from './api-error.ts';
 import { filters, flag, type Call } from './call.ts';
 import { hasLabel } from './container-filter.ts';
 import { NEVER, shortId } from './container.ts';
 import type { Daemon } from './daemon.ts';
-import { readImageArchive } from './image-archive.ts';
-import { labelReferences, unpack } from './image-content.ts';
+import { nameImage } from './image-names.ts';
 import { removeImage } from './image-remove.ts';
-import { fullName, namelessName, repoDigests, repoTags, SNAPSHOTTER, type LocalImage } from './images.ts';
-import { explain } from './log.ts';
+import { fullName, isStep, repoDigests, repoTags, SNAPSHOTTER } from './images.ts';
 import type { Route } from './router.ts';
 
 /** The routes of images. */
 export const imageRoutes: readonly Route[] = [
   ['GET', '/images/json', list],
-  ['POST', '/images/load', load],
-  ['POST', '/images/create', pull],
   ['POST', '/images/prune', prune],
   ['GET', '/images/{name...}/json', inspect],
   ['GET', '/images/{name...}/history', history],
@@ -27,10 +21,14 @@ export const imageRoutes: readonly Route[] = [
 
 async function list(daemon: Daemon, call: Call): Promise<void> {
   const wanted = filters(call.query, ['reference', 'dangling', 'label', 'before', 'since', 'until']);
+  const steps = flag(call.query, 'all');
   const images = (await daemon.images.all()).filter((image) => {
     const tags = repoTags(image);
+    if (!steps && image.names.every(isStep)) return false;
     const matches = (pattern: string): boolean =>
-      tags.some((name) => glob(pattern).test(name) || glob(pattern).test(name.replace(/:[^:/]+$/, '')));
+      [...tags, ...repoDigests(image).map((name) => name.replace(/@.*/, ''))].some(
+        (name) => glob(pattern).test(name) || glob(pattern).test(name.replace(/:[^:/]+$/, '')),
+      );
     return (
       (wanted.get('reference')?.some(matches) ?? true) &&
       (wanted.get('dangling')?.some((value) => /^(true|1)$/.test(value) === (tags.length === 0)) ?? true) &&
@@ -153,81 +151,6 @@ async function tag(daemon: Daemon, call: Call): Promise<void> {
   call.empty(201);
 }
 
-/** Points a name at an image. What it pointed at before stays, nameless, if nothing else names it. */
-async function nameImage(daemon: Daemon, name: string, target: LocalImage['target']): Promise<void> {
-  const { containerd } = daemon;
-  const before = (await daemon.images.all()).find((image) => image.names.includes(name));
-  if (before?.target.digest === target.digest) return;
-  if (before?.names.length === 1)
-    await containerd.images.create({
-      image: { name: namelessName(before.target.digest), target: before.target },
-    });
-  const image = { name, target };
-  if (before) await containerd.images.update({ image, updateMask: { paths: ['target'] } });
-  else await containerd.images.create({ image });
-  const nameless = namelessName(target.digest);
-  await containerd.images.delete({ name: nameless }).catch((error: unknown) => {
-    if (!isGrpcError(error, 'NotFound')) throw error;
-  });
-}
-
-async function load(daemon: Daemon, call: Call): Promise<void> {
-  const { containerd } = daemon;
-  const id = `load-${randomBytes(8).toString('hex')}`;
-  // Nothing refers to content and layers while they are coming in: a lease keeps them from being collected.
-  await containerd.leases.create({ id });
-  try {
-    const images = await readImageArchive(containerd, call.request, id);
-    const answer = call.stream(200, 'application/json');
-    const say = (line: object): void => void answer.write(`${JSON.stringify(line)}\r\n`);
-    try {
-      for (const image of images) {
-        await unpack(containerd, image, id);
-        await labelReferences(containerd, image);
-        const names = [...new Set(image.names.map(fullName))];
-        for (const name of names) {
-          await nameImage(daemon, name, image.target);
-          say({ stream: `Loaded image: ${familiarString(parseReference(name))}\n` });
-        }
-        if (names.length === 0) {
-          const name = namelessName(image.target.digest);
-          await containerd.images
-            .create({ image: { name, target: image.target } })
-            .catch((error: unknown) => {
-              if (!isGrpcError(error, 'AlreadyExists')) throw error;
-            });
-          say({ stream: `Loaded image ID: ${image.manifest.config.digest}\n` });
-        }
-        daemon.events.publish('image', 'load', image.manifest.config.digest, {
-          name: image.names[0] ?? image.manifest.config.digest,
-        });
-      }
-    } catch (error) {
-      say({ errorDetail: { message: explain(error) }, error: explain(error) });
-    }
-    answer.end();
-  } finally {
-    await containerd.leases.delete({ id });
-  }
-}
-
-/** There is no registry to pull from yet; an image that is here is what was asked for. */
-async function pull(daemon: Daemon, call: Call): Promise<void> {
-  const from = call.query.get('fromImage');
-  if (!from) throw notImplemented('importing a file system is not here yet: load an archive of images');
-  const tagOrDigest = call.query.get('tag') ?? '';
-  const reference =
-    tagOrDigest === '' ? from : `${from}${tagOrDigest.includes(':') ? '@' : ':'}${tagOrDigest}`;
-  const name = familiarString(parseReference(fullName(reference)));
-  const found = (await daemon.images.all()).some((image) => image.names.includes(fullName(reference)));
-  if (!found)
-    throw notFound(
-      `No such image: ${name}: this engine cannot pull from a registry yet: load an archive (docker load -i FILE)`,
-    );
-  const answer = call.stream(200, 'application/json');
-  answer.end(`${JSON.stringify({ status: `Status: Image is up to date for ${name}` })}\r\n`);
-}
-
 async function remove(daemon: Daemon, call: Call): Promise<void> {
   const reference = call.params['name']!;
   const image = await daemon.images.find(reference);
@@ -241,7 +164,7 @@ async function prune(daemon: Daemon, call: Call): Promise<void> {
   const deleted: object[] = [];
   let reclaimed = 0;
   for (const image of await daemon.images.all()) {
-    if (used.has(image.id) || !(all || repoTags(image).length === 0)) continue;
+    if (image.names.every(isStep) || used.has(image.id) || !(all || repoTags(image).length === 0)) continue;
     reclaimed += await daemon.images.size(image);
     deleted.push(...(await removeImage(daemon, image, shortId(image.id), true)));
   }

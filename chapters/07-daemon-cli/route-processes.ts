@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
-import { openCgroup, type CgroupStats } from '../03-cgroups/index.ts';
+import { openCgroup, readProcessorTime, type CgroupStats } from '../03-cgroups/index.ts';
 import { badParameter, conflict } from './api-error.ts';
 import { cgroupOf } from './cgroup-parent.ts';
 import { flag, type Call } from './call.ts';
@@ -81,14 +81,12 @@ interface Sample {
 function sample(record: ContainerRecord): Sample | undefined {
   if (!isRunning(record)) return undefined;
   try {
-    const lines = readFileSync('/proc/stat', 'utf8').split('\n');
-    // user, nice, system, idle, iowait, irq, softirq, steal; in hundredths of a second. proc(5)
-    const ticks = lines[0]!.split(/\s+/).slice(1, 9).map(Number);
+    const { system, processors } = readProcessorTime();
     return {
       at: new Date().toISOString(),
       cgroup: openCgroup(cgroupOf(record.id)).stats(),
-      systemCpu: ticks.reduce((all, one) => all + one, 0) * 1e7,
-      processors: lines.filter((line) => /^cpu\d/.test(line)).length,
+      systemCpu: system,
+      processors,
       networks: record.hostConfig.NetworkMode === 'host' ? {} : networkCounters(record.state.pid),
     };
   } catch {

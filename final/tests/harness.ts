@@ -57,7 +57,7 @@ export async function startTestEngine(): Promise<TestEngine> {
       input,
       encoding: 'utf8',
       maxBuffer: 2 ** 28,
-      timeout: 50_000,
+      timeout: 300_000,
     });
     if (result.error) throw result.error;
     return { status: result.status, stdout: result.stdout, stderr: result.stderr };

@@ -4,6 +4,7 @@ import chalk from 'chalk';
 import { Command } from 'commander';
 import { Refused } from '../learner.ts';
 import { chapterSlugs, renderChapter } from '../lesson.ts';
+import { found } from '../serve.ts';
 import { filesIn, writeSite } from '../site.ts';
 import { slides, slidesIndex } from '../slides.ts';
 
@@ -14,7 +15,8 @@ export const bookCommand = (): Command =>
   new Command('book')
     .description('write the lessons as a static site to dist/book, or as slides to dist/slides')
     .option('--slides', 'slides: a section each, arrow keys, printable')
-    .action((options: { slides?: true }) => {
+    .option('--json', 'print where it was written, and how many files, as data')
+    .action((options: { slides?: true; json?: true }) => {
       const out = resolve(ROOT, options.slides ? 'dist/slides' : 'dist/book');
       try {
         if (options.slides) writeSlides(out);
@@ -22,24 +24,42 @@ export const bookCommand = (): Command =>
       } catch (error) {
         throw new Refused((error as Error).message.replaceAll(`${ROOT}/`, ''));
       }
-      console.log(
-        `${chalk.green('✓')} ${filesIn(out)} files; open ${relative(process.cwd(), out)}/index.html`,
-      );
+      if (options.json) console.log(JSON.stringify({ folder: out, files: filesIn(out) }));
+      else
+        console.log(
+          `${chalk.green('✓')} ${filesIn(out)} files; open ${relative(process.cwd(), out)}/index.html`,
+        );
     });
 
+/** Pictures and sources that slides show or link to are copied beside them: the folder can be taken elsewhere. */
 function writeSlides(out: string): void {
-  const pictures = (slug: string, html: string): string =>
-    html.replaceAll(`src="/source/chapters/${slug}/`, `src="../../chapters/${slug}/`);
-  const pages = chapterSlugs().map((slug) => [slug, pictures(slug, slides(renderChapter(slug)))] as const);
+  const pages = chapterSlugs().map((slug) => [`${slug}.html`, slides(renderChapter(slug))] as const);
+  const files = new Map<string, { name: string; body: string }>();
+  const beside = (html: string): string =>
+    html.replace(/(?<=(?:href|src)=")(\/[^"#]*)(#[^"]*)?/g, (_, path: string, fragment = '') => {
+      const chapter = /^\/(\d\d-[^/]+)\/$/.exec(path)?.[1];
+      if (path === '/') return 'index.html';
+      if (chapter) return `${chapter}.html`; // its slides are numbered: a section's name leads nowhere there
+      const file = found(path);
+      if (!file) throw new Error(`slides: there is no ${path}`);
+      const html = file.type.startsWith('text/html');
+      const name = `files/${path.replace('/source/', '').replaceAll('/', '-')}${html ? '.html' : ''}`;
+      // A page of source is shown without the book around it, whose links would lead out of the folder.
+      files.set(path, { name, body: html ? withoutBook(file.body) : file.body });
+      return name + (html ? (fragment as string) : '');
+    });
+  const ready = pages.map(([name, html]) => [name, beside(html)] as const);
   rmSync(out, { recursive: true, force: true });
-  mkdirSync(out, { recursive: true });
-  for (const [slug, html] of pages) writeFileSync(join(out, `${slug}.html`), offSite(html));
+  mkdirSync(join(out, 'files'), { recursive: true });
+  for (const [name, html] of ready) writeFileSync(join(out, name), html);
+  for (const { name, body } of files.values()) writeFileSync(join(out, name), body);
   writeFileSync(join(out, 'index.html'), slidesIndex());
 }
 
-/** Links of a slide to other lessons lead to their slides, those to source files to the repository's own. */
-const offSite = (html: string): string =>
+const withoutBook = (html: string): string =>
   html
-    .replace(/href="\/(\d\d-[^/"]+)\/(?:#[^"]*)?"/g, 'href="$1.html"')
-    .replace(/href="\/source\//g, 'href="../../')
-    .replace(/href="\/"/g, 'href="index.html"');
+    .replace(/<script src="[^"]*"[^>]*><\/script>/g, '')
+    .replace(/<details class="chapters">.*?<\/nav>/s, '')
+    .replace(/<footer>.*?<\/footer>/s, '')
+    .replace(/<a href="\/[^"]*">(.*?)<\/a>/gs, '$1')
+    .replace('<body>', '<body style="display: block">');

@@ -1,13 +1,16 @@
 import { randomInt } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { Command, InvalidArgumentError } from 'commander';
+import { Command } from 'commander';
 import chalk from 'chalk';
 import { checkGap } from '../check.ts';
+import { interruptible, natural, requireRoot } from '../command.ts';
 import { gapsOf, type Gap } from '../gaps.ts';
 import type { Verdict } from '../judge.ts';
-import { exercisesOf, MY, readState, Refused, requireTree, selectGaps, writeState } from '../learner.ts';
+import { takeAwayAfterDeadChecks } from '../leftovers.ts';
+import { exercisesOf, MY, readState, requireTree, selectGaps, writeState } from '../learner.ts';
 import { lockTree } from '../lock.ts';
+import { progressBar } from '../progress-bar.ts';
 
 /** `npm run check [02[.3]]`: judges the learner's gaps, and explains the first that is wrong. */
 export const checkCommand = (): Command =>
@@ -16,46 +19,65 @@ export const checkCommand = (): Command =>
       'Check my work: all of it, a chapter (02) or a gap (02.3). Explains the first thing that is wrong.',
     )
     .argument('[gap]', 'a chapter or a gap')
-    .option('--seed <number>', 'draw the same names and numbers as an earlier check', wholeNumber)
+    .option('--seed <number>', 'draw the same names and numbers as an earlier check', natural)
     .option('--json', 'print the verdicts as data')
     .action(async (which: string | undefined, options: { seed?: number; json?: true }) => {
-      const { passed } = await check(which, options);
-      process.exitCode = passed ? 0 : 1;
+      await interruptible(async (signal) => {
+        const { passed } = await check(which, { ...options, signal });
+        process.exitCode = passed ? 0 : 1;
+      });
     });
 
+export interface CheckRun {
+  seed?: number;
+  json?: true;
+  /** What was found until it came is remembered and printed. */
+  signal?: AbortSignal;
+}
+
 /** Checks and prints. Returns whether every gap passed. @throws Refused when not root, without my/, for an unknown gap, while another check runs */
-export async function check(
-  which: string | undefined,
-  options: { seed?: number; json?: true },
-): Promise<{ passed: boolean }> {
-  if (process.getuid?.() !== 0)
-    throw new Refused('checks judge the kernel, as root. Type: sudo npm run check');
+export async function check(which: string | undefined, options: CheckRun): Promise<{ passed: boolean }> {
+  requireRoot('check');
   requireTree();
+  const { signal } = options;
   const gaps = await withExercises(selectGaps(which));
   using _lock = lockTree(MY);
+  const taken = await takeAwayAfterDeadChecks();
   const seed = options.seed ?? randomInt(2 ** 31);
-  const results: { gap: Gap; verdict: Verdict }[] = [];
-  if (!options.json) console.log(chalk.dim(`seed ${seed}`));
-  for (const gap of gaps) {
-    const { printed: _printed, ...verdict } = await checkGap(MY, gap, { seed });
-    results.push({ gap, verdict });
-    if (!options.json) console.log(`${mark(verdict)} ${gap.id} ${gap.name}  ${chalk.dim(verdict.verdict)}`);
+  const bar = progressBar(gaps.length);
+  const results: Result[] = [];
+  const print = (line: string): void => (options.json ? undefined : bar.print(line));
+  print(chalk.dim(`seed ${seed}`));
+  for (const line of taken) print(chalk.dim(`taken away, left by a check that was killed: ${line}`));
+  try {
+    for (const gap of gaps) {
+      bar.at(results.length, `${gap.id} ${gap.name}`);
+      const { printed, left, ...verdict } = await checkGap(MY, gap, { seed, ...(signal && { signal }) });
+      if (signal?.aborted) break;
+      results.push({ gap, verdict, printed });
+      print(`${mark(verdict)} ${gap.id} ${gap.name}  ${chalk.dim(verdict.verdict)}`);
+      for (const line of left) print(chalk.dim(`    taken away, which it had left: ${line}`));
+    }
+  } finally {
+    bar.end();
+    remember(results);
   }
-  remember(results);
   const first =
     results.find(({ verdict }) => !['passed', 'not started'].includes(verdict.verdict)) ??
     results.find(({ verdict }) => verdict.verdict !== 'passed');
-  if (options.json)
-    console.log(
-      JSON.stringify(
-        { seed, results: results.map(({ gap, verdict }) => ({ gap: gap.id, name: gap.name, ...verdict })) },
-        null,
-        2,
-      ),
-    );
-  else if (first) console.log(`\n${explain(first.gap, first.verdict)}`);
-  else console.log(chalk.green(`\nAll ${results.length} passed.`));
+  if (options.json) {
+    const rows = results.map(({ gap, verdict }) => ({ gap: gap.id, name: gap.name, ...verdict }));
+    console.log(JSON.stringify({ seed, results: rows }, null, 2));
+  } else if (first) console.log(`\n${explain(first.gap, first.verdict, first.printed)}`);
+  else if (!signal?.aborted) console.log(chalk.green(`\nAll ${results.length} passed.`));
   return { passed: first === undefined };
+}
+
+interface Result {
+  gap: Gap;
+  verdict: Verdict;
+  /** by the learner's code */
+  printed: string;
 }
 
 async function withExercises(gaps: Gap[]): Promise<Gap[]> {
@@ -65,7 +87,7 @@ async function withExercises(gaps: Gap[]): Promise<Gap[]> {
   return gaps.filter((_, i) => known[i]);
 }
 
-function remember(results: { gap: Gap; verdict: Verdict }[]): void {
+function remember(results: readonly Result[]): void {
   const state = readState();
   for (const { gap, verdict } of results)
     if (verdict.verdict === 'passed') state.passed[gap.id] ??= new Date().toISOString();
@@ -83,7 +105,7 @@ function mark({ verdict }: Verdict): string {
 }
 
 /** Expected, observed, the likely cause, where to look, and the hint command. */
-export function explain(gap: Gap, verdict: Verdict): string {
+export function explain(gap: Gap, verdict: Verdict, printed = ''): string {
   const row = (label: string, text: string): string =>
     `  ${chalk.bold(label.padEnd(14))}${text.replaceAll('\n', `\n${' '.repeat(16)}`)}`;
   const lines = [chalk.bold(`${gap.id} ${gap.name}: ${verdict.verdict}`)];
@@ -98,19 +120,23 @@ export function explain(gap: Gap, verdict: Verdict): string {
     if (verdict.cause) lines.push(row('likely cause', verdict.cause));
   }
   if (verdict.verdict === 'cannot check') lines.push(row('why', verdict.why), row('remedy', verdict.remedy));
+  const said = printed.trim().split('\n').slice(-LAST_LINES).join('\n');
+  if (said && verdict.verdict !== 'not started') lines.push(row('it printed', said));
   const where =
     verdict.verdict === 'error' && verdict.where ? verdict.where : `${gap.file}:${lineInMyTree(gap)}`;
   lines.push(row('where to look', `my/${where}`), row('hint', `npm run hint ${gap.id}`));
   return lines.join('\n');
 }
 
+/** How much of what the learner's code printed is shown. */
+const LAST_LINES = 12;
+
 /** A stub may have a line more above the gap than the reference: the import of what it throws. */
 function lineInMyTree(gap: Gap): number {
-  const source = readFileSync(join(MY, gap.file), 'utf8');
-  return gapsOf(gap.file, source).find((mine) => mine.id === gap.id)?.line ?? gap.line;
-}
-
-function wholeNumber(text: string): number {
-  if (!/^\d{1,10}$/.test(text)) throw new InvalidArgumentError('give a whole number.');
-  return Number(text);
+  try {
+    const source = readFileSync(join(MY, gap.file), 'utf8');
+    return gapsOf(gap.file, source).find((mine) => mine.id === gap.id)?.line ?? gap.line;
+  } catch {
+    return gap.line; // the file is gone, or its markers are broken: the verdict says so
+  }
 }

@@ -7,15 +7,26 @@ export const hintCommand = (): Command =>
   new Command('hint')
     .description('The next of three hints for a gap: the concept, the place, nearly the code.')
     .argument('<gap>', 'a gap: 02.3')
-    .action(async (which: string) => {
+    .option('--json', 'print the task and the hints as data')
+    .action(async (which: string, options: { json?: true }) => {
       requireTree();
       const gap = selectGap(which);
-      const exercise = await exerciseOf(gap);
+      const { task, hints } = await exerciseOf(gap);
       const state = readState();
-      const shown = Math.min((state.hints[gap.id] ?? 0) + 1, exercise.hints.length);
+      const shown = Math.min((state.hints[gap.id] ?? 0) + 1, hints.length);
       writeState({ ...state, hints: { ...state.hints, [gap.id]: shown } });
-      console.log(`${chalk.bold(`${gap.id} ${gap.name}`)}: ${exercise.task}\n`);
-      exercise.hints.slice(0, shown).forEach((hint, i) => console.log(`${chalk.bold(`${i + 1}.`)} ${hint}`));
-      if (shown === exercise.hints.length)
-        console.log(chalk.dim(`\nThat was the last one. npm run solution ${gap.id} shows the reference.`));
+      const told = hints.slice(0, shown);
+      if (options.json)
+        return console.log(
+          JSON.stringify({ gap: gap.id, name: gap.name, task, hints: told, of: hints.length }, null, 2),
+        );
+      console.log(`${chalk.bold(`${gap.id} ${gap.name}`)}: ${task}\n`);
+      told.forEach((hint, i) => console.log(`${chalk.bold(`${i + 1}.`)} ${hint}`));
+      console.log(
+        chalk.dim(
+          shown === hints.length
+            ? `\nThat was the last one. npm run solution ${gap.id} shows the reference.`
+            : `\n${shown} of ${hints.length}. Again for the next one.`,
+        ),
+      );
     });

@@ -1,80 +1,81 @@
 import { randomInt } from 'node:crypto';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { Command } from 'commander';
 import chalk from 'chalk';
-import { checkGap } from '../check.ts';
-import { withGap, type Gap } from '../gaps.ts';
-import { begin, exerciseOf, referenceGaps, Refused, ROOT, selectGaps, stubOf } from '../learner.ts';
+import { atOnce } from '../at-once.ts';
+import { begin } from '../begin.ts';
+import { ROOT, selectGaps } from '../learner.ts';
+import { interruptible, natural, positive, requireRoot } from '../command.ts';
+import { fillAll, proveGap, type Proof } from '../proof.ts';
+import { progressBar } from '../progress-bar.ts';
 
 /** `npm run prove`: shows of every gap that its exercise can be trusted. */
 export const proveCommand = (): Command =>
   new Command('prove')
     .description(
-      'Show for every gap: the stub is not started, the reference passes, each wrong answer fails with its own diagnosis.',
+      'Show for every gap: the stub is not started, the reference passes, each wrong answer fails with its own diagnosis, and nothing is left in the kernel.',
     )
     .argument('[gap]', 'a chapter or a gap')
-    .option('--seed <number>', 'draw the same names and numbers as an earlier run', Number)
-    .action(async (which: string | undefined, options: { seed?: number }) => {
-      if (process.getuid?.() !== 0)
-        throw new Refused('checks judge the kernel, as root. Type: sudo npm run prove');
+    .option('--seed <number>', 'draw the same names and numbers as an earlier run', natural)
+    .option('--jobs <number>', 'how many at once', positive, Math.min(4, availableParallelism()))
+    .option('--json', 'print the table as data')
+    .action(async (which: string | undefined, options: { seed?: number; jobs: number; json?: true }) => {
+      requireRoot('prove');
       const seed = options.seed ?? randomInt(2 ** 31);
       const gaps = selectGaps(which);
-      const tree = mkdtempSync(join(ROOT, 'node_modules', '.prove-'));
-      const problems: string[] = [];
-      try {
-        begin(tree);
-        for (const gap of referenceGaps()) fill(tree, gap, gap.body); // a gap is judged with the others filled
+      const start = Date.now();
+      const proofs: Proof[] = [];
+      let printed = 0;
+      const bar = progressBar(gaps.length);
+      if (!options.json)
         console.log(`${'gap'.padEnd(34)}lines  hints  wrong answers caught   ${chalk.dim(`seed ${seed}`)}`);
-        for (const gap of gaps) problems.push(...(await proveGap(tree, gap, seed)));
-      } finally {
-        rmSync(tree, { recursive: true, force: true });
+      await interruptible(async (signal) => {
+        const trees: string[] = [];
+        try {
+          await atOnce(gaps, options.jobs, async (gap, worker) => {
+            if (!trees[worker]) {
+              // A gap is judged with the others filled. Each worker has a tree of its own.
+              trees[worker] = mkdtempSync(join(ROOT, 'node_modules', '.prove-'));
+              begin(trees[worker]);
+              fillAll(trees[worker]);
+            }
+            bar.at(proofs.length, `${gap.id} ${gap.name}`);
+            const proof = await proveGap(trees[worker], gap, seed, signal);
+            proofs.push(proof);
+            // In the order of the gaps, also when a later one is ready first.
+            for (let next; (next = proofs.find(({ gap }) => gap === gaps[printed]?.id)); printed++)
+              if (!options.json) bar.print(row(next));
+          });
+        } finally {
+          bar.end();
+          for (const tree of trees) rmSync(tree, { recursive: true, force: true });
+        }
+      });
+      const problems = proofs.flatMap((proof) => proof.problems);
+      if (options.json) console.log(JSON.stringify({ seed, gaps: proofs }, null, 2));
+      else {
+        for (const problem of problems) console.log(`${chalk.red('✗')} ${problem}`);
+        const seconds = Math.round((Date.now() - start) / 1000);
+        console.log(
+          problems.length === 0
+            ? chalk.green(`${gaps.length} gaps proven in ${seconds} s: ${sum(proofs)}.`)
+            : chalk.red(`${problems.length} problems.`),
+        );
       }
-      for (const problem of problems) console.log(`${chalk.red('✗')} ${problem}`);
-      console.log(
-        problems.length === 0
-          ? chalk.green(`${gaps.length} gaps proven.`)
-          : chalk.red(`${problems.length} problems.`),
-      );
-      process.exitCode = problems.length === 0 && gaps.length > 0 ? 0 : 1;
+      process.exitCode = problems.length === 0 && proofs.length > 0 ? 0 : 1;
     });
 
-async function proveGap(tree: string, gap: Gap, seed: number): Promise<string[]> {
-  const exercise = await exerciseOf(gap);
-  const problems: string[] = [];
-  const verdictOf = async (code: string) => {
-    fill(tree, gap, code);
-    return checkGap(tree, gap, { seed });
-  };
-  const expect = (what: string, holds: boolean, seen: unknown): void => {
-    if (!holds) problems.push(`${gap.id} ${gap.name}: ${what}, but: ${JSON.stringify(seen)}`);
-  };
-  const stub = await verdictOf(stubOf(gap));
-  expect(
-    'the stub is not started',
-    stub.verdict === 'not started' && stub.gap === `${gap.id} ${gap.name}`,
-    stub,
-  );
-  let caught = 0;
-  for (const { mistake, code, diagnosis } of exercise.wrong) {
-    const found = await verdictOf(code);
-    const right = found.verdict === 'wrong' && found.cause.includes(diagnosis);
-    if (right) caught++;
-    expect(`the mistake "${mistake}" gets its diagnosis`, right, found);
-  }
-  expect('there are at least three wrong answers', exercise.wrong.length >= 3, exercise.wrong.length);
-  const reference = await verdictOf(gap.body);
-  expect('the reference passes', reference.verdict === 'passed', reference);
-  const hints = exercise.hints.filter((hint) => hint.trim().length > 20).length;
-  expect('there are three hints', hints === 3, hints);
+function row({ gap, name, lines, hints, wrong, caught, problems }: Proof): string {
   const mark = problems.length === 0 ? chalk.green('✓') : chalk.red('✗');
-  console.log(
-    `${mark} ${`${gap.id} ${gap.name}`.padEnd(32)}${String(gap.lines).padStart(5)}  ${String(hints).padStart(5)}  ${caught} of ${exercise.wrong.length}`,
-  );
-  return problems;
+  return `${mark} ${`${gap} ${name}`.padEnd(32)}${String(lines).padStart(5)}  ${String(hints).padStart(5)}  ${caught} of ${wrong}`;
 }
 
-function fill(tree: string, gap: Gap, code: string): void {
-  const path = join(tree, gap.file);
-  writeFileSync(path, withGap(gap.file, readFileSync(path, 'utf8'), gap.id, code));
+function sum(proofs: readonly Proof[]): string {
+  const [lines, caught] = [
+    proofs.reduce((all, { lines }) => all + lines, 0),
+    proofs.reduce((all, { caught }) => all + caught, 0),
+  ];
+  return `${lines} lines to write, ${caught} wrong answers caught`;
 }

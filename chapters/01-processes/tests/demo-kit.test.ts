@@ -49,8 +49,10 @@ describe('a demo', () => {
   });
 
   test('fails when a step throws, and still cleans up', async () => {
-    const { status, err, leftFile } = await run('throw');
+    const { status, out, err, leftFile } = await run('throw');
     expect(err).toContain('failed: thrown in a step');
+    expect(out).toContain('The demo failed.');
+    expect(out).not.toContain('claims held.');
     expect({ status, leftFile }).toEqual({ status: 1, leftFile: false });
   });
 

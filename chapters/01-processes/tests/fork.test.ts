@@ -1,4 +1,6 @@
 import { readFileSync, readSync, writeSync, closeSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import {
   execve,
@@ -10,7 +12,11 @@ import {
   waitAsync,
   waitpid,
   kill,
+  readStat,
   SIGNALS,
+  WCONTINUED,
+  WNOHANG,
+  WUNTRACED,
 } from '../index.ts';
 
 describe('fork', () => {
@@ -36,6 +42,32 @@ describe('fork', () => {
     expect(shared).toBe(1);
   });
 
+  test('refuses to run where V8 has helper threads, and says how to start the program', () => {
+    const script = `import { fork } from '${join(import.meta.dirname, '..', 'index.ts')}';
+      try { fork(() => 0); } catch (error) { console.log(error.message); }`;
+    const said = execFileSync(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', script], {
+      encoding: 'utf8',
+      env: { ...process.env, NODE_OPTIONS: '' },
+    });
+    expect(said).toBe('fork: this process has helper threads: start it as `node --single-threaded`\n');
+  });
+
+  test('an asynchronous child is a type error, and none that passes for success', () => {
+    // @ts-expect-error a promise is no status: in the child nothing would ever keep it
+    const pid = fork(async () => 0);
+    expect(waitpid(pid)).toEqual({ kind: 'exited', code: 1 });
+  });
+
+  test.each([256, -1, 1.5, NaN])('%d is no exit status: the child ends with 1', (status) => {
+    expect(waitpid(fork(() => status))).toEqual({ kind: 'exited', code: 1 });
+  });
+
+  test('only children can be waited for, one by one', () => {
+    for (const pid of [0, -1, -5, NaN, 1.5])
+      expect(() => waitpid(pid)).toThrow(`waitpid: ${pid} is no process id`);
+    expect(() => waitpid(1)).toThrow('waitpid 1: ECHILD');
+  });
+
   test('a child that throws ends with status 1', () => {
     const pid = fork(() => {
       throw new Error('expected by a test');
@@ -50,6 +82,22 @@ describe('fork', () => {
     expect(waitpid(pid)).toEqual({ kind: 'exited', code: 3 });
     expect(() => readFileSync(`/proc/${pid}/stat`)).toThrow('ENOENT');
     expect(() => waitpid(pid)).toThrow(`waitpid ${pid}: ECHILD (No child processes)`);
+  });
+
+  test('stopping and going on are told to who asks, and are no end', () => {
+    const pid = fork(() => execve('/bin/sh', ['sh', '-c', 'kill -STOP $$; exit 5'], []));
+    expect(waitpid(pid, WUNTRACED)).toEqual({ kind: 'stopped', signal: SIGNALS['SIGSTOP'] });
+    expect(readStat(pid)!.state).toBe('T');
+    expect(waitpid(pid, WNOHANG)).toBeUndefined();
+    kill(pid, SIGNALS['SIGCONT']!);
+    expect(waitpid(pid)).toEqual({ kind: 'exited', code: 5 });
+    const other = fork(() => execve('/bin/sleep', ['sleep', '1000'], []));
+    kill(other, SIGNALS['SIGSTOP']!);
+    waitpid(other, WUNTRACED);
+    kill(other, SIGNALS['SIGCONT']!);
+    expect(waitpid(other, WCONTINUED)).toEqual({ kind: 'continued' });
+    kill(other, SIGNALS['SIGKILL']!);
+    expect(exitCode(waitpid(other))).toBe(137);
   });
 
   test('a killed child tells the signal, and the wait does not block the event loop', async () => {
@@ -89,6 +137,15 @@ describe('execve', () => {
     expect(text).not.toContain('HOME=');
     const ignored = BigInt(`0x${/SigIgn:\s+(\w+)/.exec(text)![1]}`);
     expect(ignored & (1n << 12n)).toBe(0n); // bit 12: SIGPIPE
+  });
+
+  test('refuses a NUL byte, at which the kernel would cut the text off', () => {
+    for (const [path, argv, env] of [
+      ['/bin/\0sh', [], []],
+      ['/bin/sh', ['sh', 'a\0b'], []],
+      ['/bin/sh', ['sh'], ['A=\0']],
+    ] as const)
+      expect(() => execve(path, argv, env)).toThrow(/execve: NUL byte in "/);
   });
 
   test('names the path and the reason when it fails', () => {

@@ -1,4 +1,16 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { Worker } from 'node:worker_threads';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -11,9 +23,12 @@ import {
   namespacesOf,
   parseMountinfoLine,
   parseStat,
+  pipe,
   readCgroups,
   readCmdline,
   readEnviron,
+  readExe,
+  readThreads,
   readFds,
   readLimits,
   readMountinfo,
@@ -30,7 +45,7 @@ import {
 function withProgram<T>(argv: string[], env: string[], look: (pid: number) => T): T {
   const pid = fork(() => execve(argv[0]!, argv, env));
   try {
-    for (let stat; (stat = readStat(pid)!), stat.comm !== 'sleep' && stat.state !== 'T';)
+    for (let stat; (stat = readStat(pid)!), !stat.comm.startsWith('sleep') && stat.state !== 'T';)
       if (stat.state === 'Z') throw new Error(`${argv.join(' ')} ended early`);
     return look(pid);
   } finally {
@@ -121,6 +136,8 @@ describe('the files of a process', () => {
       readLimits,
       readRootAndCwd,
       readSmapsRollup,
+      readThreads,
+      readExe,
       namespacesOf,
     ])
       expect(read(pid), read.name).toBeUndefined();
@@ -131,8 +148,52 @@ describe('the files of a process', () => {
     while (readStat(pid)!.state !== 'Z');
     expect(readCmdline(pid)).toEqual([]);
     expect(readStatus(pid)).toMatchObject({ state: 'Z', rss: 0 });
-    expect(readSmapsRollup(pid) ?? {}).toEqual({});
+    expect(readSmapsRollup(pid)).toBeUndefined();
+    expect(readExe(pid)).toBeUndefined();
+    expect(readMountinfo(pid)).toBeUndefined();
     waitpid(pid);
+  });
+
+  test('a thread of the kernel has neither program nor memory nor arguments, and no parent but another', () => {
+    const kernel = listPids().filter((pid) => readStat(pid)?.ppid === 2);
+    if (kernel.length === 0) expect(readStat(1)!.comm).not.toBe('kthreadd'); // a pid namespace shows none
+    for (const pid of kernel.slice(0, 5)) {
+      expect(readCmdline(pid)).toEqual([]);
+      expect([readExe(pid), readSmapsRollup(pid)]).toEqual([undefined, undefined]);
+      expect(readStatus(pid)).toMatchObject({ rss: 0, uid: { effective: 0 } });
+    }
+  });
+
+  test('threads are listed with names of their own, beside the one that is the process', async () => {
+    const worker = new Worker('setInterval(() => {}, 1e6)', { eval: true });
+    await new Promise((resolve) => worker.once('online', resolve));
+    const threads = readThreads('self')!;
+    expect(threads[0]!.tid).toBe(getpid());
+    expect(threads.length).toBeGreaterThan(1);
+    expect(threads).toHaveLength(readStat('self')!.threads);
+    await worker.terminate();
+  });
+
+  test('processes that end at any moment while they are read are whole or not there', () => {
+    const readers = [readStat, readStatus, readCmdline, readEnviron, readCgroups, readMountinfo, readFds];
+    const more = [readLimits, readRootAndCwd, readSmapsRollup, readThreads, readExe, namespacesOf];
+    const until = Date.now() + 1500;
+    for (let round = 0; Date.now() < until; round++) {
+      const pid = fork(() => {
+        for (let i = 0; i < round % 40; i++) getpid(); // ends a little later each time
+      });
+      for (let alive = true; alive;) {
+        for (const read of [...readers, ...more]) read(pid);
+        alive = readStat(pid)?.state !== 'Z';
+      }
+      // The other way to go: reaped by somebody else while we look.
+      const reaper = fork(() => void execve('/bin/sh', ['sh', '-c', '(exit 0) & (exit 0) & wait'], []));
+      while (readStat(reaper)?.state !== 'Z')
+        for (const node of listPids().filter((one) => one > reaper))
+          for (const read of [...readers, ...more]) read(node);
+      waitpid(pid);
+      waitpid(reaper);
+    }
   });
 
   test('the namespaces of a child are those of its parent', () => {
@@ -147,10 +208,65 @@ describe('the files of a process', () => {
     try {
       writeFileSync(`${dir}/f`, 'seen through another root');
       withProgram(['/bin/sh', '-c', `cd ${dir}; exec 7<f; exec sleep 1000`], [], (pid) => {
-        expect(readFds(pid)).toContainEqual({ fd: 7, target: `${dir}/f` });
+        expect(readFds(pid)).toContainEqual({ fd: 7, target: `${dir}/f`, kind: 'path', deleted: false });
         expect(readRootAndCwd(pid)).toEqual({ root: '/', cwd: dir });
         expect(readFileSync(`${rootOf(pid)}${dir}/f`, 'utf8')).toBe('seen through another root');
       });
+    } finally {
+      rmSync(dir, { recursive: true });
+    }
+  });
+
+  test('pipes and sockets are known by their inode, and both ends of a pipe have the same one', () => {
+    const ends = pipe();
+    withProgram(['/bin/sh', '-c', `exec 7</proc/${getpid()}/fd/${ends.read}; exec sleep 1000`], [], (pid) => {
+      const of = (fd: number) => readFds('self')!.find((file) => file.fd === fd)!;
+      expect(of(ends.read)).toMatchObject({ kind: 'pipe', inode: expect.any(Number) });
+      expect(of(ends.read).inode).toBe(of(ends.write).inode);
+      expect(readFds(pid)!.find(({ fd }) => fd === 7)).toMatchObject({ inode: of(ends.read).inode });
+    });
+    for (const fd of [ends.read, ends.write]) closeSync(fd);
+    const kinds = readFds('self')!.map(({ kind }) => kind);
+    expect(kinds).toContain('anon'); // Node's epoll and eventfd
+  });
+
+  test('a file without a name is told from one that is called so', () => {
+    const dir = mkdtempSync(join(tmpdir(), 'ch01-deleted-'));
+    try {
+      const gone = openSync(`${dir}/gone`, 'w');
+      rmSync(`${dir}/gone`);
+      const called = openSync(`${dir}/here (deleted)`, 'w');
+      const of = (fd: number) => readFds('self')!.find((file) => file.fd === fd);
+      expect(of(gone)).toEqual({ fd: gone, target: `${dir}/gone (deleted)`, kind: 'path', deleted: true });
+      expect(of(called)).toMatchObject({ target: `${dir}/here (deleted)`, deleted: false });
+      closeSync(gone);
+      closeSync(called);
+    } finally {
+      rmSync(dir, { recursive: true });
+    }
+  });
+
+  test('a program that was removed, or replaced by a new version, still runs, and says so', () => {
+    const dir = mkdtempSync(join(tmpdir(), 'ch01-exe-'));
+    try {
+      for (const [name, after] of [
+        ['sleep', () => rmSync(`${dir}/sleep`)],
+        ['sleep', () => renameSync(`${dir}/new`, `${dir}/sleep`)],
+      ] as const) {
+        copyFileSync('/bin/sleep', `${dir}/${name}`);
+        copyFileSync('/bin/sleep', `${dir}/new`);
+        withProgram([`${dir}/${name}`, '1000'], [], (pid) => {
+          expect(readExe(pid)).toEqual({ path: `${dir}/sleep`, deleted: false });
+          after();
+          expect(readExe(pid)).toEqual({ path: `${dir}/sleep`, deleted: true });
+          // The magic link still leads to the bytes that run.
+          expect(readFileSync(`/proc/${pid}/exe`).equals(readFileSync('/bin/sleep'))).toBe(true);
+        });
+      }
+      copyFileSync('/bin/sleep', `${dir}/sleep (deleted)`);
+      withProgram([`${dir}/sleep (deleted)`, '1000'], [], (pid) =>
+        expect(readExe(pid)).toEqual({ path: `${dir}/sleep (deleted)`, deleted: false }),
+      );
     } finally {
       rmSync(dir, { recursive: true });
     }
@@ -204,6 +320,21 @@ describe('mountinfo', () => {
       superOptions: ['rw', 'errors=continue'],
     });
     expect(parseMountinfoLine('1 0 0:1 / / rw - rootfs - rw').propagation).toEqual([]);
+  });
+
+  test('a mount whose path and source hold every escaped character is read back as it was made', () => {
+    const dir = mkdtempSync(join(tmpdir(), 'ch01-mount-'));
+    const odd = `${dir}/a b\tc\nd\\e#f`;
+    mkdirSync(odd);
+    execFileSync('mount', ['-t', 'tmpfs', 'odd source', odd]);
+    try {
+      const mounted = readMountinfo()!.filter(({ mountPoint }) => mountPoint === odd);
+      expect(mounted).toHaveLength(1);
+      expect(mounted[0]).toMatchObject({ source: 'odd source', type: 'tmpfs', root: '/' });
+    } finally {
+      execFileSync('umount', [odd]);
+      rmSync(dir, { recursive: true });
+    }
   });
 
   test('finds /proc itself', () => {

@@ -17,10 +17,13 @@ import {
   execve,
   fork,
   getWindowSize,
+  isErrno,
   openPty,
+  readStat,
   setControllingTerminal,
   setsid,
   setWindowSize,
+  terminalName,
   waitpid,
 } from '../index.ts';
 
@@ -90,6 +93,50 @@ describe('pty', () => {
     expect(text).toContain(slavePath);
     expect(text).toContain('interrupted');
     closeSync(master);
+  });
+
+  test.each([-1, 65536, 1.5, NaN])('a size of %d is refused, and the old one stays', (rows) => {
+    const { master } = openPty();
+    setWindowSize(master, { rows: 7, cols: 9 });
+    expect(() => setWindowSize(master, { rows, cols: 80 })).toThrow(
+      `setWindowSize: rows is ${rows}: give a whole number from 0 to 65535`,
+    );
+    expect(getWindowSize(master)).toEqual({ rows: 7, cols: 9 });
+    closeSync(master);
+  });
+
+  test('a session without a leader’s call to setsid has none, and a terminal serves one session', () => {
+    const { master, slavePath } = openPty();
+    const refused = (lead: boolean): number =>
+      fork(() => {
+        if (lead) setsid();
+        try {
+          setControllingTerminal(openSync(slavePath, constants.O_RDWR | constants.O_NOCTTY));
+        } catch (error) {
+          return isErrno(error, 'EPERM') ? 7 : 9;
+        }
+        return 0;
+      });
+    expect(waitpid(refused(false))).toEqual({ kind: 'exited', code: 7 });
+    expect(waitpid(refused(true))).toEqual({ kind: 'exited', code: 0 });
+    closeSync(master);
+  });
+
+  test('when the master closes, the session that had the terminal gets SIGHUP', () => {
+    const { master, slavePath } = openPty();
+    const pid = fork(() => {
+      setsid();
+      const slave = openSync(slavePath, constants.O_RDWR | constants.O_NOCTTY);
+      setControllingTerminal(slave);
+      closeSync(master);
+      for (const fd of [0, 1, 2]) dup2(slave, fd);
+      execve('/bin/sleep', ['sleep', '1000'], []);
+    });
+    while (readStat(pid)!.comm !== 'sleep');
+    expect(readStat(pid)).toMatchObject({ session: pid, pgrp: pid, tpgid: pid });
+    expect(terminalName(readStat(pid)!.ttyNr)).toBe(slavePath.slice('/dev/'.length));
+    closeSync(master);
+    expect(waitpid(pid)).toEqual({ kind: 'signaled', signal: 1, coreDumped: false });
   });
 
   test('window size is asked of a terminal only', () => {

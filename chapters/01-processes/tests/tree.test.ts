@@ -3,8 +3,6 @@ import { describe, expect, test } from 'vitest';
 import {
   execve,
   fork,
-  formatPstree,
-  formatPsTree,
   getpid,
   kill,
   linkTree,
@@ -15,29 +13,28 @@ import {
   type ProcessNode,
 } from '../index.ts';
 
-/** A node as drawings need it. */
-function node(pid: number, comm: string, children: ProcessNode[] = []): ProcessNode {
-  const zero = { pgrp: pid, session: 1, ttyNr: 0, tpgid: -1, utime: 0, stime: 0, nice: 0 };
-  const rest = { threads: 1, startTime: 0, vsize: 0, rss: 0, uid: 0, cmdline: [comm, '-x'], state: 'S' };
-  for (const child of children) child.ppid = pid;
-  return { ...zero, ...rest, pid, comm, ppid: 0, children };
-}
-
-const small = (): ProcessNode =>
-  node(1, 'init', [node(20, 'sshd', [node(21, 'sh'), node(300, 'ps')]), node(40, 'cron', [node(41, 'job')])]);
-
 describe('a process tree', () => {
   test('has each process under its parent, and those without one at the top', () => {
     const list = [
-      { pid: 1, ppid: 0, children: [] },
-      { pid: 2, ppid: 0, children: [] },
-      { pid: 5, ppid: 1, children: [] },
-      { pid: 9, ppid: 5, children: [] },
-      { pid: 7, ppid: 99, children: [] },
+      { pid: 1, ppid: 0, startTime: 0, children: [] },
+      { pid: 2, ppid: 0, startTime: 0, children: [] },
+      { pid: 5, ppid: 1, startTime: 1, children: [] },
+      { pid: 9, ppid: 5, startTime: 2, children: [] },
+      { pid: 7, ppid: 99, startTime: 3, children: [] },
     ];
     const roots = linkTree<(typeof list)[number] & { children: never[] }>(list as never[]);
     expect(roots.map(({ pid }) => pid)).toEqual([1, 2, 7]);
     expect(roots[0]).toMatchObject({ children: [{ pid: 5, children: [{ pid: 9 }] }] });
+  });
+
+  test('is in the order of starting, not of numbers: after the highest number comes a low one', () => {
+    const list = [
+      { pid: 1, ppid: 0, startTime: 0, children: [] },
+      { pid: 301, ppid: 1, startTime: 9, children: [] },
+      { pid: 4194303, ppid: 1, startTime: 8, children: [] },
+    ];
+    const [root] = linkTree<(typeof list)[number] & { children: { pid: number }[] }>(list as never[]);
+    expect(root!.children.map(({ pid }) => pid)).toEqual([4194303, 301]);
   });
 
   test('shows the children and grandchildren of this process', () => {
@@ -54,32 +51,6 @@ describe('a process tree', () => {
     kill(pid, 9);
     waitpid(pid);
     expect(readStat(pid)).toBeUndefined();
-  });
-
-  test('is drawn as ps axjf draws it', () => {
-    expect(formatPsTree([small()])).toBe(
-      [
-        'PPID PID PGID SID STAT UID COMMAND',
-        '   0   1    1   1    S   0 init -x',
-        '   1  20   20   1    S   0  \\_ sshd -x',
-        '  20  21   21   1    S   0  |   \\_ sh -x',
-        '  20 300  300   1    S   0  |   \\_ ps -x',
-        '   1  40   40   1    S   0  \\_ cron -x',
-        '  40  41   41   1    S   0      \\_ job -x',
-      ].join('\n'),
-    );
-  });
-
-  test('is drawn as pstree draws it', () => {
-    expect(formatPstree(small())).toBe(
-      ['init(1)─┬─sshd(20)─┬─sh(21)', '        │          └─ps(300)', '        └─cron(40)───job(41)'].join(
-        '\n',
-      ),
-    );
-  });
-
-  test('a process without arguments stands in brackets', () => {
-    expect(formatPsTree([{ ...node(2, 'kthreadd'), cmdline: [] }])).toContain('[kthreadd]');
   });
 
   test('has the same processes as ps', () => {

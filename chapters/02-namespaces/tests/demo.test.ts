@@ -9,19 +9,21 @@ const tsx = join(import.meta.dirname, '..', '..', '..', 'node_modules', '.bin', 
 const script = join(import.meta.dirname, '..', 'demo.ts');
 
 /** What a demo named in its output, of what must be gone: directories, bridges, processes. */
-function made(text: string): { directories: string[]; bridges: string[]; pids: number[] } {
+function made(text: string): { directories: string[]; bridges: string[]; cgroups: string[]; pids: number[] } {
   const all = (pattern: RegExp): string[] => [
     ...new Set([...text.matchAll(pattern)].map((match) => match[1]!)),
   ];
   return {
     directories: all(/(\/tmp\/ch02-\w{6})/g),
     bridges: all(/link add name (d2\w{5}) type bridge/g),
+    cgroups: all(/mkdir\("([^"]+\/ch02-\w{5})"\)/g),
     pids: all(/(?:netns|clone3\(.*\) =|\/proc\/) ?(\d+)/g).map(Number),
   };
 }
 
-function expectGone({ directories, bridges, pids }: ReturnType<typeof made>): void {
+function expectGone({ directories, bridges, cgroups, pids }: ReturnType<typeof made>): void {
   const mounts = readFileSync('/proc/self/mountinfo', 'utf8');
+  for (const cgroup of cgroups) expect(existsSync(cgroup), cgroup).toBe(false);
   for (const directory of directories) {
     expect(existsSync(directory), directory).toBe(false);
     expect(mounts).not.toContain(directory);
@@ -40,7 +42,7 @@ test('the demo keeps every claim, shows each step with its call, and leaves noth
   expect(run.status).toBe(0);
   const { held, steps } = JSON.parse(run.stdout) as { held: boolean; steps: StepRecord[] };
   expect(held).toBe(true);
-  expect(steps).toHaveLength(9);
+  expect(steps).toHaveLength(14);
   for (const step of steps) {
     expect(step.calls.length, step.title).toBeGreaterThan(0);
     expect(step.claims.length, step.title).toBeGreaterThan(0);
@@ -48,7 +50,8 @@ test('the demo keeps every claim, shows each step with its call, and leaves noth
   }
   const things = made(run.stdout.replaceAll('\\"', '"'));
   expect(things.directories.length).toBeGreaterThan(3);
-  expect(things.bridges).toHaveLength(1);
+  expect(things.bridges).toHaveLength(2);
+  expect(things.cgroups).toHaveLength(1);
   expectGone(things);
 });
 
@@ -62,8 +65,8 @@ test('interrupted while its network is up, it takes everything away and says so 
   });
   const status = await new Promise((resolve) => run.on('close', (code, signal) => resolve(code ?? signal)));
   expect(status).toBe(130);
-  expect(text).not.toContain('9. Attack');
+  expect(text).not.toContain('14. Attack');
   const things = made(text);
-  expect(things.bridges).toHaveLength(1);
+  expect(things.bridges.length).toBeGreaterThan(0);
   expectGone(things);
 });

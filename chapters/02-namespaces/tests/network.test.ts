@@ -188,10 +188,45 @@ describe('a bridge', () => {
       /^ip route add default via 192\.0\.2\.1 dev eth0: .*unreachable|invalid gateway/,
     );
     expect(linkExists(`${bridge}d`)).toBe(false);
-    expect(() => connectToBridge({ ...options, bridge: `${bridge}x` })).toThrow(
-      `ip link set dev ${bridge}d master`,
+    expect(() => connectToBridge({ ...options, bridge: 'lo' })).toThrow(
+      `ip link set dev ${bridge}d master lo up: `,
     );
     expect(linkExists(`${bridge}d`)).toBe(false);
+  });
+
+  test('what is taken, or not there, is said before anything is made', () => {
+    const other = newNetwork();
+    ends.push(other.end);
+    const good = { bridge, pid: other.pid, hostName: `${bridge}f`, ifName: 'eth0', address: `${net}.7/24` };
+    const refused = (bad: Partial<typeof good>, message: string) => {
+      expect(() => connectToBridge({ ...good, ...bad })).toThrow(
+        `connect ${bad.hostName ?? good.hostName} to ${bad.bridge ?? bridge}: ${message}`,
+      );
+      expect(linkExists(`${bridge}f`)).toBe(false);
+    };
+    refused({ bridge: `${bridge}x` }, 'there is no such bridge');
+    refused({ hostName: 'lo' }, 'the name lo is taken on the host');
+    refused({ ifName: 'lo' }, `the name lo is taken in the network of /proc/${other.pid}/ns/net`);
+    refused({ address: `${gateway}/24` }, `the address ${gateway} is the host's own`);
+    connectToBridge(good);
+    expect(() => connectToBridge({ ...good, hostName: `${bridge}g`, ifName: 'eth1' })).toThrow(
+      `connect ${bridge}g to ${bridge}: the address ${net}.7 is taken in the network of`,
+    );
+    expect(() => connectToBridge({ ...good, hostName: `${bridge}g` })).toThrow('the name eth0 is taken');
+    expect(linkExists(`${bridge}g`)).toBe(false);
+    disconnectFromBridge(`${bridge}f`);
+    expect(() => createBridge({ name: `${bridge}y`, address: `${gateway}/16` })).toThrow(
+      `bridge ${bridge}y: ${gateway} is an address of this machine already`,
+    );
+    expect(linkExists(`${bridge}y`)).toBe(false);
+  });
+
+  test('a process that has died is said, and nothing is made', () => {
+    const gone = newNetwork();
+    gone.end();
+    const dead = { bridge, pid: gone.pid, hostName: `${bridge}h`, ifName: 'eth0', address: `${net}.8/24` };
+    expect(() => connectToBridge(dead)).toThrow(`/proc/${gone.pid}/ns/net`);
+    expect(linkExists(`${bridge}h`)).toBe(false);
   });
 
   test.each([
@@ -200,6 +235,12 @@ describe('a bridge', () => {
     [{ ifName: 'longer-than-15-bytes' }, 'invalid interface name'],
     [{ address: '10.0.0.256/8' }, 'invalid address "10.0.0.256/8"'],
     [{ gateway: 'gw' }, 'invalid address "gw/32"'],
+    [{ hostName: '../x' }, 'invalid interface name "../x"'],
+    [{ hostName: '..' }, 'invalid interface name ".."'],
+    [{ address: '10.1.2.0/24' }, 'it is the network itself of 10.1.2.0/24'],
+    [{ address: '10.1.2.255/24' }, 'it is the broadcast address of 10.1.2.0/24'],
+    [{ address: '127.0.0.2/8' }, 'it is loopback'],
+    [{ address: '224.0.0.5/24' }, 'it is a group'],
   ])('refuses %j before anything is made', (bad, message) => {
     const good = { bridge, pid: process.pid, hostName: `${bridge}e`, ifName: 'eth0', address: `${net}.6/24` };
     expect(() => connectToBridge({ ...good, ...bad })).toThrow(message);

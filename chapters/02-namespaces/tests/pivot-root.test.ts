@@ -120,7 +120,8 @@ describe('pivotRoot', () => {
         unshare(CLONE.NEWNS);
         mount({ target: '/', flags: MS.REC | MS.PRIVATE });
         mount({ source: root, target: root, flags: MS.BIND });
-        mount({ target: '/', flags: MS.SHARED });
+        // All of them: what counts is the mount that the new root lies in, and that may be one of /tmp's own.
+        mount({ target: '/', flags: MS.REC | MS.SHARED });
         pivotRoot(root, join(root, 'proc'));
       });
     expect(pivot).toThrow('EINVAL');

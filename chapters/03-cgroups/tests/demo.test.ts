@@ -6,7 +6,7 @@ import type { StepRecord } from '../../01-processes/index.ts';
 import { openCgroup } from '../index.ts';
 
 const tsx = join(import.meta.dirname, '..', '..', '..', 'node_modules', '.bin', 'tsx');
-const script = join(import.meta.dirname, '..', 'demo.ts');
+const part = (name: string): string => join(import.meta.dirname, '..', name);
 
 /** Of what the demo named, nothing may be there: neither its cgroups nor the trees that it made for release_agent. */
 function expectGone(text: string): void {
@@ -15,23 +15,27 @@ function expectGone(text: string): void {
   expect(readFileSync('/proc/self/cgroup', 'utf8')).not.toContain(name);
 }
 
-test('the demo keeps every claim, shows each step with its call, and leaves nothing', () => {
-  const run = spawnSync(tsx, [script, '--json'], { encoding: 'utf8' });
+test.each([
+  ['demo.ts', 8],
+  ['demo-memory.ts', 5],
+  ['demo-tree.ts', 5],
+])('%s keeps every claim, shows each step with its call, and leaves nothing', (name, count) => {
+  const run = spawnSync(tsx, [part(name), '--json'], { encoding: 'utf8' });
   expect(run.stderr).toBe('');
   expect(run.status).toBe(0);
   const { held, steps } = JSON.parse(run.stdout) as { held: boolean; steps: StepRecord[] };
   expect(held).toBe(true);
-  expect(steps).toHaveLength(8);
+  expect(steps).toHaveLength(count);
   for (const step of steps) {
     // What a machine cannot show is said.
-    expect(step.calls.length + step.notes.length, step.title).toBeGreaterThan(0);
+    expect(step.calls.length + step.evidence.length + step.notes.length, step.title).toBeGreaterThan(0);
     expect(step.claims.length + step.notes.length, step.title).toBeGreaterThan(0);
   }
   expectGone(run.stdout);
 });
 
 test('interrupted while a loop runs in its quota, it ends the loop and takes the cgroups away', async () => {
-  const run = spawn(tsx, [script], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const run = spawn(tsx, [part('demo.ts')], { stdio: ['ignore', 'pipe', 'pipe'] });
   let text = '';
   run.stdout.on('data', (data: Buffer) => {
     const before = text;

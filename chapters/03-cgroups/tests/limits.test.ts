@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import {
   checkResources,
   deviceList,
+  parseList,
   parseSize,
   cpusToQuota,
   sharesToWeight,
@@ -140,6 +141,29 @@ describe('limits of v2', () => {
     expect(v2({ memory: { disableOOMKiller: false } })).toEqual([]);
   });
 
+  test('where there is no swap, "none" and "any" are not written, and a number is', () => {
+    const now = { 'memory.max': 'max' }; // and no memory.swap.max
+    expect(v2({ memory: { limit: 100, swap: 100 } }, now)).toEqual(['memory.max=100']);
+    expect(v2({ memory: { limit: 100, swap: -1 } }, now)).toEqual(['memory.max=100']);
+    expect(v2({ memory: { limit: 100, swap: 300 } }, now)).toContain('memory.swap.max=200');
+  });
+
+  test('a limit below what is in use is refused only for those who ask for the check', () => {
+    const now = { 'memory.current': '500', 'memory.max': 'max', 'memory.swap.max': 'max' };
+    expect(v2({ memory: { limit: 100 } }, now)).toEqual(['memory.max=100']);
+    expect(() => v2({ memory: { limit: 100, checkBeforeUpdate: true } }, now)).toThrow(
+      'memory.limit 100 was refused: 500 bytes are in use',
+    );
+  });
+
+  test('huge pages set aside are limited too, where they are counted apart', () => {
+    const hugepageLimits = [{ pageSize: '2MB', limit: 4096 }];
+    expect(v2({ hugepageLimits }, { 'hugetlb.2MB.rsvd.max': 'max' })).toEqual([
+      'hugetlb.2MB.max=4096',
+      'hugetlb.2MB.rsvd.max=4096',
+    ]);
+  });
+
   test('disk rates of one device are words on a line', () => {
     expect(
       v2({ blockIO: { weight: 500, throttleWriteBpsDevice: [{ major: 8, minor: 0, rate: 5 }] } }),
@@ -167,6 +191,21 @@ describe('a limit out of range', () => {
     [{ hugepageLimits: [{ pageSize: '../x', limit: 1 }] }, 'invalid hugepageLimits pageSize "../x"'],
     [{ unified: { '../memory.max': '1' } }, 'invalid unified "../memory.max"'],
     [{ unified: { 'cgroup/x.y': '1' } }, 'invalid unified "cgroup/x.y"'],
+    [{ blockIO: { weightDevice: [{ major: 8, minor: 0, weight: 1001 }] } }, 'weightDevice weight 1001'],
+    [
+      { blockIO: { throttleReadBpsDevice: [{ major: 8, minor: 0, rate: -1 }] } },
+      'throttleReadBpsDevice rate -1',
+    ],
+    [
+      { blockIO: { throttleWriteIOPSDevice: [{ major: -8, minor: 0, rate: 1 }] } },
+      'throttleWriteIOPSDevice -8:0',
+    ],
+    [{ network: { classID: -1 } }, 'invalid network.classID -1'],
+    [{ network: { priorities: [{ name: 'a/b', priority: 1 }] } }, 'network.priorities name "a/b"'],
+    [{ rdma: { 'x y': { hcaHandles: 1 } } }, 'invalid rdma "x y"'],
+    [{ rdma: { mlx5_0: { hcaObjects: -1 } } }, 'invalid rdma mlx5_0 hcaObjects -1'],
+    [{ cpu: { realtimePeriod: -1 } }, 'invalid cpu.realtimePeriod -1'],
+    [{ cpu: { quota: -2 } }, 'invalid cpu.quota -2'],
     [{ devices: [{ allow: true, type: 'x' }] }, 'invalid device type "x"'],
     [{ devices: [{ allow: true, access: 'rx' }] }, 'invalid device access "rx"'],
   ])('is refused with its place and its value: %j', (resources, message) => {
@@ -223,6 +262,22 @@ describe('sizes', () => {
 
   test.each(['', 'm', '-1', '5x', '1e9', '0x10', '1,5g', '5 m m'])('%j is no size', (text) => {
     expect(() => parseSize(text)).toThrow(`invalid size ${JSON.stringify(text)}`);
+  });
+
+  test.each(['8192p', '99999999999999999999'])('%s is more than the kernel counts', (text) => {
+    expect(() => parseSize(text)).toThrow(`invalid size "${text}": the kernel counts up to 8191p`);
+  });
+
+  test.each([
+    ['0-2,7', [0, 1, 2, 7]],
+    ['3', [3]],
+    ['5,1-2,2', [1, 2, 5]],
+  ])('the list %s is %j', (text, numbers) => {
+    expect(parseList(text)).toEqual(numbers);
+  });
+
+  test.each(['', '2-1', '0-8192', '1,,2', '-1', 'a'])('%j is no list of processors', (text) => {
+    expect(() => parseList(text)).toThrow(`invalid list ${JSON.stringify(text)}`);
   });
 
   test('processors become time in a period', () => {

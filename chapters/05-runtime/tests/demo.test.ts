@@ -9,7 +9,7 @@ it('acts the lesson out, keeps every claim, and leaves nothing', () => {
   const demo = join(import.meta.dirname, '../demo.ts');
   const { status, stdout, stderr } = spawnSync(join(root, 'node_modules/.bin/tsx'), [demo, '--json'], {
     encoding: 'utf8',
-    timeout: 50_000,
+    timeout: 300_000,
   });
   expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
   const { held, steps } = JSON.parse(stdout) as { held: boolean; steps: StepRecord[] };

@@ -29,7 +29,24 @@ describe('config.json', () => {
     [{ hooks: { prestart: [{ path: 'x' }] } }, 'hooks.prestart[0].path: expected an absolute path'],
     [{ linux: { namespaces: [{ type: 'mnt' }] } }, 'linux.namespaces[0].type: expected one of'],
     [{ linux: { namespaces: [{ type: 'pid' }, { type: 'pid' }] } }, 'linux.namespaces: "pid" is there twice'],
-    [{ linux: { timeOffsets: {} } }, 'linux.timeOffsets: this runtime does not do that yet'],
+    [{ linux: { timeOffsets: { realtime: { secs: 1 } } } }, 'linux.timeOffsets: "realtime" is none of'],
+    [{ linux: { timeOffsets: { boottime: { nanosecs: -1 } } } }, 'linux.timeOffsets["boottime"].nanosecs'],
+    [{ linux: { personality: { domain: 'BSD' } } }, 'linux.personality.domain: expected one of "LINUX"'],
+    [{ linux: { netDevices: {} } }, 'linux.netDevices: this runtime does not do that yet'],
+    [{ linux: { intelRdt: { closID: 'x' } } }, 'linux.intelRdt:'],
+    [{ linux: { mountLabel: 'a:b:c' } }, 'linux.mountLabel:'],
+    [
+      { process: { ...defaultSpec().process, ioPriority: { class: 'IOPRIO_CLASS_BE', priority: 8 } } },
+      'process.ioPriority.priority',
+    ],
+    [
+      { process: { ...defaultSpec().process, scheduler: { policy: 'SCHED_OTHER', priority: 5 } } },
+      'process.scheduler.priority',
+    ],
+    [
+      { process: { ...defaultSpec().process, execCPUAffinity: { initial: '3-1' } } },
+      'process.execCPUAffinity.initial: "3-1" is no list',
+    ],
     [{ linux: { seccomp: { defaultAction: 5 } } }, 'linux.seccomp.defaultAction: expected text, found 5'],
   ])('is refused with the property that is wrong: %j', (change, message) => {
     const check = (): void => validateSpec({ ...defaultSpec(), ...change });

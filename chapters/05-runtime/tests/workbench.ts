@@ -70,6 +70,8 @@ const APPLETS = [
   'umask',
   'mknod',
   'find',
+  'uname',
+  'ionice',
 ];
 
 export async function workbench(): Promise<Workbench> {
@@ -95,6 +97,8 @@ export async function workbench(): Promise<Workbench> {
       makeRootfs(join(bundle, 'rootfs'));
       const spec = defaultSpec() as Parameters<NonNullable<typeof change>>[0];
       spec.process.terminal = false;
+      if (!spec.linux.namespaces!.some(({ type }) => type === 'cgroup'))
+        spec.linux.namespaces!.push({ type: 'cgroup' }); // on v1 `spec` leaves it out
       spec.linux.cgroupsPath = `/ch05-${unique}-b${count}`;
       change?.(spec);
       writeFileSync(join(bundle, 'config.json'), JSON.stringify(spec));

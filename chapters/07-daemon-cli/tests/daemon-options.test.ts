@@ -21,7 +21,14 @@ describe('mydockerd’s command line', () => {
     });
     expect(parse(['-H', 'unix:///x/y.sock'])).toMatchObject({ socket: '/x/y.sock' });
   });
+  test('the firewall is ours unless said otherwise', () => {
+    expect(parse([])).toMatchObject({ iptables: true });
+    expect(parse(['--iptables=false'])).toMatchObject({ iptables: false });
+    expect(parse([], { MYDOCKER_IPTABLES: 'false' })).toMatchObject({ iptables: false });
+    expect(parse(['--iptables=true'], { MYDOCKER_IPTABLES: 'false' })).toMatchObject({ iptables: true });
+  });
   test.each([
+    [['--iptables=maybe'], 'give true or false'],
     [['--nonsense'], '--nonsense'],
     [['--data-root', 'rel'], 'give an absolute path'],
     [['-H', 'tcp://1.2.3.4:1'], 'give unix:///absolute/path'],

@@ -134,7 +134,7 @@ describe('the stock docker client', () => {
     expect(refused('run', '--name', container, 'busybox')).toContain(
       `Conflict. The container name "/${container}" is already in use`,
     );
-    expect(refused('run', 'nosuch:1')).toContain('No such image: nosuch:1');
+    expect(refused('run', '--pull', 'never', 'nosuch:1')).toContain('No such image: nosuch:1');
     expect(refused('create', '-m', '1m', 'busybox')).toContain('Minimum memory limit allowed is 6MB');
     expect(refused('logs', 'nobody')).toContain('No such container: nobody');
     expect(refused('exec', container, 'true')).toContain('is not running');

@@ -1,0 +1,66 @@
+/**
+ * `.dockerignore`: which paths of a context are left out of it. The last pattern that matches decides; `!` takes a path back in.
+ * Source: Dockerfile reference, ".dockerignore file"; moby/patternmatcher.
+ * @returns says of a path (`a/b`, without a slash in front) whether it is ignored; what lies in an ignored directory is ignored too
+ */
+export function dockerignore(text: string): (path: string) => boolean {
+  const patterns = text
+    .replace(/^\ufeff/, '')
+    .split(/\r?\n/)
+    .filter((line) => !line.startsWith('#') && line.trim() !== '')
+    .map((line) => {
+      const trimmed = line.trim();
+      const negated = trimmed.startsWith('!');
+      const pattern = cleaned(negated ? trimmed.slice(1).trim() : trimmed);
+      return { negated, regex: globRegExp(pattern) };
+    });
+  return (path) => {
+    const parts = path.split('/');
+    const above = parts.map((_, i) => parts.slice(0, i + 1).join('/'));
+    let ignored = false;
+    for (const { negated, regex } of patterns) if (above.some((one) => regex.test(one))) ignored = !negated;
+    return ignored;
+  };
+}
+
+/** Without `.`, `..` and slashes at the ends. */
+function cleaned(pattern: string): string {
+  const parts: string[] = [];
+  for (const part of pattern.split('/')) {
+    if (part === '..') parts.pop();
+    else if (part !== '' && part !== '.') parts.push(part);
+  }
+  return parts.join('/');
+}
+
+/** Go's filepath.Match, and `**` for any number of directories. */
+export function globRegExp(pattern: string): RegExp {
+  let source = '';
+  for (let i = 0; i < pattern.length; i++) {
+    const c = pattern[i]!;
+    if (c === '*' && pattern[i + 1] === '*') {
+      i++;
+      if (pattern[i + 1] === '/') {
+        i++;
+        source += '(?:.*/)?';
+      } else source += '.*';
+    } else if (c === '*') source += '[^/]*';
+    else if (c === '?') source += '[^/]';
+    else if (c === '[') {
+      const end = pattern.indexOf(']', i + 2);
+      if (end === -1) source += '\\[';
+      else {
+        source += `[${pattern
+          .slice(i + 1, end)
+          .replace(/\\/g, '\\\\')
+          .replace(/\[/g, '\\[')}]`;
+        i = end;
+      }
+    } else
+      source += (c === '\\' && i + 1 < pattern.length ? pattern[++i]! : c).replace(
+        /[.+^${}()|[\]\\*?/-]/g,
+        '\\$&',
+      );
+  }
+  return new RegExp(`^${source}$`, 's');
+}

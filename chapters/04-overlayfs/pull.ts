@@ -1,0 +1,190 @@
+import { randomBytes } from 'node:crypto';
+import { writeBlob, type ContentStore } from './content-store.ts';
+import type { Digest } from './digest.ts';
+import { inParallel, openDownloads, type Downloads } from './downloads.ts';
+import { dataLoss, failedPrecondition, isStoreError } from './errors.ts';
+import { fetchBlob } from './fetch-blob.ts';
+import {
+  choosePlatform,
+  hostPlatform,
+  isIndex,
+  type Descriptor,
+  type Index,
+  type Manifest,
+  type Platform,
+} from './image.ts';
+import type { Labels } from './labels.ts';
+import { keepTogether } from './keep-together.ts';
+import { seldom, shortDigest, type Report } from './progress.ts';
+import type { Reference } from './reference.ts';
+import { openRepository, type RegistryOptions, type RemoteManifest, type Repository } from './registry.ts';
+
+export interface PullOptions extends RegistryOptions {
+  platform?: Platform;
+  report?: Report;
+  /** Shared by all pulls into a store, so that none fetches what another is fetching. */
+  downloads?: Downloads;
+  /** How many layers at once. 3, as Docker. */
+  width?: number;
+}
+
+export interface PulledImage {
+  /** What the reference stands for: an index or a manifest, in the content store with all that belongs to it. */
+  target: Descriptor;
+  manifest: Manifest;
+  /** Bytes that had to be fetched. */
+  fetched: number;
+}
+
+const WIDTH = 3;
+/** Docker's limit of layers is 127; an index or a manifest that lists thousands is an attack. */
+const MAX_LAYERS = 1000;
+/** A configuration is JSON, and is read into memory. Bytes. */
+const MAX_CONFIG = 8 << 20;
+
+/**
+ * Brings an image from its registry into the content store: the manifest for this platform, its configuration and its layers, several at
+ * a time, each verified. What is there already is not fetched. Naming and unpacking it is the caller's affair.
+ * If it fails, whole blobs and beginnings of blobs stay for the next try; nothing claims to be an image.
+ * @throws RegistryError, Unreachable; StoreError DATA_LOSS for what is not what it claims, FAILED_PRECONDITION when there is no image
+ * for the platform
+ */
+export async function pullImage(
+  content: ContentStore,
+  reference: Reference,
+  options: PullOptions = {},
+): Promise<PulledImage> {
+  const report = seldom(options.report ?? (() => undefined));
+  const repository = await openRepository(reference, 'pull', { ...options, useMirrors: true });
+  try {
+    const named = reference.digest ?? reference.tag ?? 'latest';
+    report({ status: `Pulling from ${reference.path}`, ...(reference.digest ? {} : { id: named }) });
+    const chosen = await chooseManifest(repository, named, options.platform ?? hostPlatform());
+    const manifest = checkManifest(chosen.at(-1)!);
+    const labels = sourceLabels(reference);
+    let fetched = 0;
+
+    const downloads = options.downloads ?? openDownloads();
+    const fetch = async (blob: Descriptor, tell: Report): Promise<void> => {
+      const start = async (onBytes: (offset: number) => void, signal: AbortSignal): Promise<void> => {
+        // One connection a download: it may outlive the pull that began it.
+        const own = await openRepository(reference, 'pull', { ...options, signal, useMirrors: true });
+        try {
+          if (await fetchBlob(own, content, blob, { labels, onBytes })) fetched += blob.size;
+        } finally {
+          own.close();
+        }
+      };
+      await downloads.share(
+        blob.digest,
+        start,
+        (current) => tell({ status: 'Downloading', current, total: blob.size }),
+        options.signal,
+      );
+      await hold(content, blob);
+    };
+
+    await fetch(manifest.config, () => undefined);
+    const layers = distinct(manifest.layers);
+    for (const { digest } of layers) report({ id: shortDigest(digest), status: 'Pulling fs layer' });
+    for (const { digest } of layers.slice(options.width ?? WIDTH))
+      report({ id: shortDigest(digest), status: 'Waiting' });
+    await inParallel(layers, options.width ?? WIDTH, async (layer) => {
+      const id = shortDigest(layer.digest);
+      const before = fetched;
+      if (await has(content, layer.digest)) {
+        await hold(content, layer);
+        return report({ id, status: 'Already exists' });
+      }
+      await fetch(layer, (progress) => report({ id, ...progress }));
+      if (fetched > before) report({ id, status: 'Verifying Checksum' });
+      report({ id, status: 'Download complete' });
+    });
+
+    // From the bottom up: what names other content comes after it.
+    for (const { bytes, digest } of chosen.toReversed())
+      await writeBlob(content, bytes, { expected: digest, labels });
+    const [top] = chosen;
+    const target: Descriptor = { mediaType: top!.mediaType, digest: top!.digest, size: top!.bytes.length };
+    await keepTogether(content, target, options.platform);
+    return { target, manifest, fetched };
+  } finally {
+    repository.close();
+  }
+}
+
+/** The manifest for a platform, and before it the indexes that lead there. */
+async function chooseManifest(
+  repository: Repository,
+  named: string,
+  platform: Platform,
+): Promise<RemoteManifest[]> {
+  const found = await repository.manifest(named);
+  const path = [found];
+  while (isIndex(path.at(-1)!.mediaType)) {
+    // An index may hold an index, but none needs three.
+    if (path.length === 3) throw failedPrecondition(`${found.digest}: an index in an index in an index`);
+    const { manifests } = JSON.parse(path.at(-1)!.bytes.toString()) as Index;
+    if (!Array.isArray(manifests)) throw dataLoss(`${path.at(-1)!.digest} is an index without manifests`);
+    const next = choosePlatform(manifests, platform);
+    if (!next)
+      throw failedPrecondition(
+        `no matching manifest for ${[platform.os, platform.architecture, platform.variant].filter(Boolean).join('/')} in the manifest list entries`,
+      );
+    const manifest = await repository.manifest(next.digest);
+    if (manifest.bytes.length !== next.size || manifest.mediaType !== next.mediaType)
+      throw dataLoss(
+        `manifest ${next.digest} has ${manifest.bytes.length} bytes of ${manifest.mediaType}; its index says ${next.size} of ${next.mediaType}`,
+      );
+    path.push(manifest);
+  }
+  return path;
+}
+
+/** A manifest whose parts can be asked for. @throws StoreError DATA_LOSS */
+function checkManifest({ digest, bytes }: RemoteManifest): Manifest {
+  const manifest = JSON.parse(bytes.toString()) as Partial<Manifest>;
+  const { config, layers } = manifest;
+  const isBlob = (blob: Descriptor | undefined): boolean =>
+    /^sha256:[0-9a-f]{64}$/.test(blob?.digest ?? '') && Number.isSafeInteger(blob?.size) && blob!.size >= 0;
+  if (!isBlob(config) || !Array.isArray(layers) || !layers.every(isBlob))
+    throw dataLoss(
+      `${digest} is no image manifest: config and layers with digest and size are what it needs`,
+    );
+  if (layers.length > MAX_LAYERS)
+    throw failedPrecondition(`${digest} has ${layers.length} layers: at most ${MAX_LAYERS}`);
+  if (config!.size > MAX_CONFIG)
+    throw failedPrecondition(`${digest}: a configuration of ${config!.size} bytes: at most ${MAX_CONFIG}`);
+  return manifest as Manifest;
+}
+
+const distinct = (layers: readonly Descriptor[]): Descriptor[] => [
+  ...new Map(layers.map((layer) => [layer.digest, layer])).values(),
+];
+
+async function has(content: ContentStore, digest: Digest): Promise<boolean> {
+  try {
+    await content.info(digest);
+    return true;
+  } catch (error) {
+    if (isStoreError(error, 'NOT_FOUND')) return false;
+    throw error;
+  }
+}
+
+/** Says that this pull needs a blob, whoever fetched it: a store with leases then keeps it for us. */
+async function hold(content: ContentStore, { digest, size }: Descriptor): Promise<void> {
+  try {
+    const ref = `hold-${randomBytes(8).toString('hex')}`;
+    const writer = await content.writer(ref, { expected: digest, total: size });
+    await writer.close();
+    await content.abort(ref);
+    throw dataLoss(`content ${digest} was removed while it was being pulled: try again`);
+  } catch (error) {
+    if (!isStoreError(error, 'ALREADY_EXISTS')) throw error;
+  }
+}
+
+/** Where a blob has come from, in containerd's label: a push to the same registry can then mount it instead of sending it. */
+export const SOURCE_LABEL = 'containerd.io/distribution.source.';
+const sourceLabels = ({ domain, path }: Reference): Labels => ({ [`${SOURCE_LABEL}${domain}`]: path });

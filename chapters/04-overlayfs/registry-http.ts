@@ -1,0 +1,132 @@
+import { Agent as HttpAgent, request as httpRequest, type IncomingMessage } from 'node:http';
+import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { rootCertificates } from 'node:tls';
+import { RegistryError, Unreachable } from './registry-error.ts';
+
+export interface HttpOptions {
+  /** Certificates of authorities (PEM) that are trusted beside the machine's own. */
+  ca?: readonly string[];
+  /** Takes any certificate. Docker does so for registries named as insecure. */
+  anyCertificate?: boolean;
+  /** After so long without a byte a connection counts as dead. Milliseconds; 30,000 unless told. */
+  stall?: number;
+}
+
+export interface HttpRequest {
+  method: string;
+  url: URL;
+  headers?: Readonly<Record<string, string | number>>;
+  /** Bytes, or a stream of as many as `Content-Length` says. */
+  body?: Uint8Array | AsyncIterable<Uint8Array>;
+  signal?: AbortSignal | undefined;
+}
+
+/** The head of an answer, whatever its status. The body is read, or thrown away with `resume()`, by the caller. */
+export interface HttpAnswer {
+  status: number;
+  headers: IncomingMessage['headers'];
+  body: IncomingMessage;
+  /** Where it came from in the end. */
+  url: URL;
+}
+
+export interface Http {
+  /** One request, one answer. @throws Unreachable when there is none */
+  send(request: HttpRequest): Promise<HttpAnswer>;
+  /** The same, going where a redirection points: of GET and HEAD only. @throws Unreachable, RegistryError for a circle */
+  follow(request: HttpRequest): Promise<HttpAnswer>;
+  close(): void;
+}
+
+const MAX_REDIRECTS = 5;
+const REDIRECTS = [301, 302, 303, 307, 308];
+
+/** HTTP with and without TLS, over connections that are kept. */
+export function openHttp({ ca, anyCertificate = false, stall = 30_000 }: HttpOptions = {}): Http {
+  const plain = new HttpAgent({ keepAlive: true });
+  const tls = new HttpsAgent({
+    keepAlive: true,
+    rejectUnauthorized: !anyCertificate,
+    ...(ca?.length && { ca: [...ca, ...rootCertificates] }),
+  });
+
+  function send({ method, url, headers = {}, body, signal }: HttpRequest): Promise<HttpAnswer> {
+    return new Promise((resolve, reject) => {
+      const fail = (error: unknown): void => reject(new Unreachable(`${method} ${where(url)}`, error));
+      if (signal?.aborted) return fail(signal.reason);
+      const secure = url.protocol === 'https:';
+      const open = secure ? httpsRequest : httpRequest;
+      const request = open(url, {
+        method,
+        headers: { 'User-Agent': 'mydocker', ...headers },
+        agent: secure ? tls : plain,
+        ...(signal && { signal }),
+      });
+      request.setTimeout(stall, () =>
+        request.destroy(new Error(`no byte for ${stall / 1000} s: the registry stalls`)),
+      );
+      request.on('error', fail);
+      request.on('response', (answer) => {
+        // An error in the middle of the body reaches whoever reads it; one that nobody reads is nobody's.
+        answer.on('error', () => undefined);
+        resolve({ status: answer.statusCode ?? 0, headers: answer.headers, body: answer, url });
+      });
+      if (body === undefined || body instanceof Uint8Array) request.end(body);
+      // A registry that answers before it has everything (401, 413) ends the sending; its answer is what counts.
+      else pipeline(Readable.from(body, { objectMode: false }), request).catch(fail);
+    });
+  }
+
+  async function follow(request: HttpRequest): Promise<HttpAnswer> {
+    let { url, headers } = request;
+    for (let hops = 0; ; hops++) {
+      const answer = await send({ ...request, url, ...(headers && { headers }) });
+      const { location } = answer.headers;
+      if (!REDIRECTS.includes(answer.status) || !location) return answer;
+      answer.body.resume();
+      const next = new URL(location, url);
+      if (hops === MAX_REDIRECTS || !/^https?:$/.test(next.protocol))
+        throw new RegistryError(answer.status, `${request.method} ${where(url)}: redirected without end`);
+      if (url.protocol === 'https:' && next.protocol === 'http:')
+        throw new RegistryError(answer.status, `${request.method} ${where(url)}: redirected out of TLS`);
+      // The password is for the host that asked for it, not for the storage that it points to.
+      if (next.host !== url.host) headers = withoutAuthorization(headers);
+      url = next;
+    }
+  }
+
+  return {
+    send,
+    follow,
+    close: () => {
+      plain.destroy();
+      tls.destroy();
+    },
+  };
+}
+
+/** An address for messages: without what signs it. */
+export const where = (url: URL): string => `${url.origin}${url.pathname}`;
+
+function withoutAuthorization(headers: HttpRequest['headers'] = {}): Record<string, string | number> {
+  return Object.fromEntries(Object.entries(headers).filter(([name]) => !/^authorization$/i.test(name)));
+}
+
+/** A small body whole. @throws Unreachable when it breaks off, RegistryError when it is larger than `limit` bytes */
+export async function readBody({ body, url, status }: HttpAnswer, limit: number): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  try {
+    for await (const chunk of body) {
+      size += (chunk as Buffer).length;
+      if (size > limit) break;
+      chunks.push(chunk as Buffer);
+    }
+  } catch (error) {
+    throw new Unreachable(`GET ${where(url)}`, error);
+  }
+  if (size > limit) throw new RegistryError(status, `${where(url)}: more than ${limit} bytes: refused`);
+  return Buffer.concat(chunks);
+}

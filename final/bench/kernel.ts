@@ -1,0 +1,102 @@
+import { cpus, loadavg, release, totalmem } from 'node:os';
+import { parseArgs } from 'node:util';
+import { singleThreaded } from '../../chapters/01-processes/index.ts';
+import { detectCgroups } from '../../chapters/03-cgroups/index.ts';
+import { cgroupCosts, namespaceCosts, processCosts, type Row } from './kernel-costs.ts';
+import { growth, type Growth } from './kernel-growth.ts';
+import { catchInterrupts, Interrupted } from './kernel-measure.ts';
+import { runcCosts } from './kernel-runc.ts';
+
+export const summary =
+  'processes, namespaces and cgroups: what each costs, beside unshare(1) and runc, and from 1 to 500 at once';
+
+const USAGE = `npm run bench -- kernel [--json] [--rounds N] [--most N]
+  --json      the same as data
+  --rounds N  how often each is measured (30)
+  --most N    how many at once, at the most (500)`;
+
+/** Measures, and prints a table or JSON. Leaves nothing, also when interrupted. */
+export async function run(args: string[]): Promise<number> {
+  const options = read(args);
+  if (typeof options === 'string') {
+    (options === USAGE ? console.log : console.error)(options);
+    return options === USAGE ? 0 : 2;
+  }
+  if (process.getuid?.() !== 0) {
+    console.error('bench kernel: not root: type sudo npm run bench -- kernel');
+    return 2;
+  }
+  await singleThreaded();
+  const release = catchInterrupts();
+  const { json, rounds, most } = options;
+  const say = (text: string): void => void (json || console.log(text));
+  const result = { machine: machine(), costs: [] as Row[], growth: [] as Growth[] };
+  try {
+    say(`${result.machine}\n\n${line('milliseconds', 'min', 'median', 'max')}`);
+    for (const part of [processCosts, namespaceCosts, cgroupCosts, runcCosts]) {
+      const found = await part(rounds);
+      result.costs.push(...found);
+      say(found.map(costLine).join('\n'));
+    }
+    say(`\n${line('milliseconds each, so many at once', 'process', 'in namespaces', 'cgroup', 'end')}`);
+    for (const alive of [1, 10, 50, 100, 250, 500].filter((count) => count <= most)) {
+      const grown = await growth(alive);
+      result.growth.push(grown);
+      say(line(String(alive), ...[grown.process, grown.namespaces, grown.cgroup, grown.end].map(ms)));
+    }
+    if (json) console.log(JSON.stringify(result, null, 2));
+    return 0;
+  } catch (error) {
+    if (!(error instanceof Interrupted)) throw error;
+    return 130;
+  } finally {
+    release();
+  }
+}
+
+interface Options {
+  json: boolean;
+  rounds: number;
+  most: number;
+}
+
+/** The options, or what to say instead. */
+function read(args: string[]): Options | string {
+  try {
+    const { values } = parseArgs({
+      args,
+      options: {
+        json: { type: 'boolean', default: false },
+        rounds: { type: 'string', default: '30' },
+        most: { type: 'string', default: '500' },
+        help: { type: 'boolean', short: 'h' },
+      },
+    });
+    if (values.help) return USAGE;
+    const [rounds, most] = [values.rounds, values.most].map(Number) as [number, number];
+    for (const [name, value] of Object.entries({ rounds, most }))
+      if (!Number.isInteger(value) || value < 1 || value > 10_000)
+        return `bench kernel: --${name} ${values[name as 'rounds']}: give a number from 1 to 10000`;
+    return { json: values.json, rounds, most };
+  } catch (error) {
+    return `bench kernel: ${(error as Error).message}`;
+  }
+}
+
+/** What was measured on. */
+function machine(): string {
+  const { layout, controllers } = detectCgroups();
+  return [
+    `Linux ${release()}, ${cpus().length} × ${cpus()[0]?.model ?? 'unknown processor'}, ${Math.round(totalmem() / 2 ** 30)} GB, Node ${process.version}`,
+    `cgroups: ${layout}, ${controllers.join(' ')}; load ${loadavg()[0]!.toFixed(1)} when it began`,
+  ].join('\n');
+}
+
+const ms = (value: number): string => value.toFixed(2);
+
+const costLine = ({ what, cost, why }: Row): string =>
+  cost ? line(what, ms(cost.min), ms(cost.median), ms(cost.max)) : `${what.padEnd(38)} ${why}`;
+
+function line(what: string, ...columns: string[]): string {
+  return what.padEnd(38) + columns.map((text) => text.padStart(14)).join('');
+}

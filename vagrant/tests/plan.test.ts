@@ -1,0 +1,27 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { BEYOND_UML, PLANS, stepsFor } from '../plan.ts';
+
+const beyond = Object.keys(BEYOND_UML);
+const command = (...args: Parameters<typeof stepsFor>): string => stepsFor(...args)[0]!.command;
+
+test('what user-mode-linux cannot run is run in qemu, and is there', () => {
+  expect(beyond.filter((file) => !existsSync(join(import.meta.dirname, '../..', file)))).toEqual([]);
+  expect(PLANS.qemu).toEqual(beyond);
+  for (const file of beyond) {
+    expect(command('uml', [])).toContain(`'--exclude' '${file}'`);
+    expect(command('qemu', [])).toContain(` '${file}'`);
+  }
+  expect(command('qemu', [])).not.toContain('--exclude');
+});
+
+test('filters take the place of a machine’s suites; the very file that is named is run', () => {
+  expect(command('uml', ['chapters/03-cgroups'])).toContain(` 'chapters/03-cgroups' '--exclude'`);
+  expect(command('uml', ['chapters/03-cgroups'])).not.toContain('final/tests');
+  expect(command('uml', [beyond[0]!])).not.toContain(`'--exclude' '${beyond[0]}'`);
+});
+
+test('a filter is a word, whatever is in it', () => {
+  expect(command('uml', [`it's; reboot`])).toContain(`'it'\\''s; reboot'`);
+});

@@ -1,0 +1,126 @@
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import chalk from 'chalk';
+import { Command, InvalidArgumentError } from 'commander';
+import { boot } from './boot.ts';
+import type { Machine } from './machine.ts';
+import { stepsFor } from './plan.ts';
+import { judge } from './reports.ts';
+import { qemu } from './qemu.ts';
+import { systemd } from './systemd.ts';
+import { uml } from './uml.ts';
+
+const MACHINES: Record<'uml' | 'systemd' | 'qemu', { machine: Machine; minutes: number; what: string }> = {
+  uml: { machine: uml, minutes: 20, what: 'user-mode-linux: fast, one processor' },
+  systemd: { machine: systemd, minutes: 20, what: 'user-mode-linux with systemd as process 1' },
+  qemu: { machine: qemu, minutes: 60, what: 'qemu with Debian’s cloud kernel: whole, two processors, slow' },
+};
+type Name = keyof typeof MACHINES;
+
+interface Options {
+  limit?: number;
+  out?: string;
+}
+
+/** `npm run test:vm`: boots kernels with pure cgroup v2 on this checkout, and runs tests in them. Sets the exit status. */
+async function main(words: string[]): Promise<void> {
+  const list = Object.entries(MACHINES).map(([name, { what }]) => `  ${name.padEnd(8)} ${what}`);
+  const program = new Command('npm run test:vm --')
+    .description('Boot a kernel with pure cgroup v2 on this checkout, and run tests in it.')
+    .argument(
+      '[words...]',
+      'machines (all of them when none is named), then vitest filters: files or folders',
+    )
+    .option('--limit <minutes>', 'the longest that a machine may run', minutes)
+    .option('--out <folder>', 'where the reports go: FOLDER/MACHINE/STEP.json')
+    .addHelpText(
+      'after',
+      `\nMachines:\n${list.join('\n')}\n\nNothing in a machine can write to a file of this one.`,
+    )
+    .action(test);
+  await program.parseAsync(words, { from: 'user' });
+}
+
+async function test(words: string[], { limit, out }: Options): Promise<void> {
+  const [names, filters] = chosen(words);
+  if (process.getuid?.() !== 0) return refuse('not root: type sudo npm run test:vm');
+  for (const name of names) {
+    const lacking = MACHINES[name].machine.missing();
+    if (lacking) return refuse(`${name}: not installed: type apt-get install ${lacking}`);
+  }
+  const stop = new AbortController();
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => stop.abort());
+  const reports = out === undefined ? mkdtempSync(join(tmpdir(), 'workshop-vm-reports-')) : resolve(out);
+  try {
+    let good = true;
+    for (const name of names) {
+      if (stop.signal.aborted) break;
+      good = (await testIn(name, filters, { limit, out: join(reports, name), signal: stop.signal })) && good;
+    }
+    process.exitCode = stop.signal.aborted ? 130 : good ? 0 : 1;
+  } finally {
+    if (out === undefined) rmSync(reports, { recursive: true, force: true });
+  }
+}
+
+interface Run {
+  limit: number | undefined;
+  out: string;
+  signal: AbortSignal;
+}
+
+/** Boots one machine, prints what it prints, and then what came of it. Returns whether every step passed. */
+async function testIn(name: Name, filters: string[], { limit, out, signal }: Run): Promise<boolean> {
+  const { machine, minutes } = MACHINES[name];
+  const steps = stepsFor(name, filters);
+  const started = Date.now();
+  rmSync(out, { recursive: true, force: true });
+  mkdirSync(out, { recursive: true });
+  console.log(chalk.bold(`\n━━ ${name}: booting ${machine.name}`));
+  // What the kernel says while it boots is of interest only when it did not get far.
+  const early: string[] = [];
+  let up = false;
+  const onLine = (line: string): void => {
+    up ||= line.startsWith('machine: ');
+    if (up) console.log(line);
+    else early.push(line);
+  };
+  const { why } = await boot(machine, steps, { limit: (limit ?? minutes) * 60, out, signal, onLine });
+  if (!up) console.log(early.join('\n'));
+  const outcomes = steps.map((step) => judge(step, out));
+  for (const { step, passed, failures } of outcomes) {
+    console.log(`━━ ${name}, ${step}: ${passed} passed, ${failures.length} failed`);
+    for (const failure of failures) console.log(chalk.red(`   ${failure}`));
+  }
+  const good = why === undefined && outcomes.every(({ failures }) => failures.length === 0);
+  const seconds = Math.round((Date.now() - started) / 1000);
+  const verdict = why ? `ended by ${why}` : good ? 'passed' : 'FAILED';
+  console.log((good ? chalk.green : chalk.red)(`━━ ${name}: ${verdict} (${seconds} s)`));
+  return good;
+}
+
+/** The machines that the first words name, and the filters after them. */
+function chosen(words: readonly string[]): [Name[], string[]] {
+  const isMachine = (word: string): word is Name => Object.hasOwn(MACHINES, word);
+  const end = words.findIndex((word) => !isMachine(word));
+  const names = words.slice(0, end < 0 ? words.length : end).filter(isMachine);
+  return [
+    names.length > 0 ? names : (Object.keys(MACHINES) as Name[]),
+    words.slice(end < 0 ? words.length : end),
+  ];
+}
+
+function minutes(text: string): number {
+  const value = Number(text);
+  if (!(value > 0 && value <= 24 * 60))
+    throw new InvalidArgumentError('minutes, more than 0 and at most 1440.');
+  return value;
+}
+
+function refuse(why: string): void {
+  console.error(`test:vm: ${why}`);
+  process.exitCode = 2;
+}
+
+await main(process.argv.slice(2));
