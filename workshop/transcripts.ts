@@ -81,7 +81,7 @@ function patternOf(line: string): RegExp | undefined {
 }
 
 /** Words of chance that need not have a digit: what the demos call things. */
-const NAMES = /\b(box|pinned)-\w+/g;
+const NAMES = /\b(box|pinned|release-agent)-\w+/g;
 /** The state of a process as `ps` says it, without whether it is nice, in the foreground, or leads a session. */
 const STATE = /\b([SRDZTI])[sNl+<L]+(?= +\d+:\d\d)/g;
 /** What a demo writes before the first line of each kind, and the branches that `ps` draws: an excerpt begins where it likes. */

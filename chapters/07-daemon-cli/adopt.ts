@@ -4,6 +4,7 @@ import { isRunning, type ContainerRecord } from './container.ts';
 import { OWNER_LABEL } from './create-container.ts';
 import type { Daemon } from './daemon.ts';
 import { SNAPSHOTTER } from './images.ts';
+import { ownerOfLayer, removeLayers } from './init-layer.ts';
 import { log } from './log.ts';
 import { removeContainer } from './remove-container.ts';
 import { settle } from './settle.ts';
@@ -47,15 +48,19 @@ export function startByPolicy(daemon: Daemon): void {
 }
 
 /** What is in containerd under our name, and in no record: a create that was interrupted. */
-async function discardUnknown({ containerd, containers, options }: Daemon): Promise<void> {
+async function discardUnknown(daemon: Daemon): Promise<void> {
+  const { containerd, containers, options } = daemon;
   const known = new Set(containers.all().map(({ id }) => id));
   const ours = (labels: Record<string, string>): boolean => labels[OWNER_LABEL] === options.dataRoot;
   for (const { id, labels } of (await containerd.containers.list({})).containers)
     if (ours(labels) && !known.has(id)) await containerd.containers.delete({ id });
-  const snapshots: string[] = [];
+  const unknown = new Set<string>();
   for await (const { info } of containerd.snapshots.list({ snapshotter: SNAPSHOTTER }))
-    for (const { name, labels } of info) if (ours(labels) && !known.has(name)) snapshots.push(name);
-  for (const key of snapshots) await containerd.snapshots.remove({ snapshotter: SNAPSHOTTER, key });
+    for (const { name, labels } of info) {
+      const id = ownerOfLayer(name);
+      if (ours(labels) && !known.has(id)) unknown.add(id);
+    }
+  for (const id of unknown) await removeLayers(daemon, id);
 }
 
 const taskOf = (task: Process): string => task.containerId || task.id;

@@ -9,6 +9,11 @@ import { SNAPSHOTTER } from './images.ts';
 
 /** The name of a container's init layer. */
 export const initKey = (id: string): string => `${id}-init`;
+/** The same while it is being filled. */
+const preparingKey = (id: string): string => `${id}-preparing`;
+
+/** The container that a layer was made for, by the layer's name. */
+export const ownerOfLayer = (key: string): string => key.replace(/-(init|preparing)$/, '');
 
 /**
  * Makes the layer between image and container that Docker calls the init layer: the empty files and directories on which /proc,
@@ -21,7 +26,7 @@ export async function prepareLayers(
   { parent, mounts, labels }: { parent: string; mounts: readonly OciMount[]; labels: Record<string, string> },
 ): Promise<Mount[]> {
   const { snapshots } = containerd;
-  const key = `${id}-preparing`;
+  const key = preparingKey(id);
   const init = await snapshots.prepare({ snapshotter: SNAPSHOTTER, key, parent, labels });
   const handle = openMounts(init.mounts);
   try {
@@ -35,7 +40,7 @@ export async function prepareLayers(
 
 /** Removes a container's layers, the upper one first. Those that are gone are no error. */
 export async function removeLayers({ containerd }: Pick<Daemon, 'containerd'>, id: string): Promise<void> {
-  for (const key of [id, `${id}-preparing`, initKey(id)])
+  for (const key of [id, preparingKey(id), initKey(id)])
     await containerd.snapshots.remove({ snapshotter: SNAPSHOTTER, key }).catch((error: unknown) => {
       if (!isGrpcError(error, 'NotFound')) throw error;
     });

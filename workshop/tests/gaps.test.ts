@@ -112,5 +112,6 @@ describe('the gaps of this repository', () => {
     } finally {
       rmSync(tree, { recursive: true });
     }
-  });
+    // A compiler of its own for the whole tree: a busy machine takes its time.
+  }, 300_000);
 });

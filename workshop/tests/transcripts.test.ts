@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -39,18 +39,15 @@ describe.each(chapterSlugs())('the transcripts of %s', (slug) => {
   const all = transcriptsOf(readFileSync(join(ROOT, 'chapters', slug, 'README.md'), 'utf8'));
   const checked = all.filter(({ unchecked }) => unchecked === undefined);
   const isDemo = (command: string): boolean =>
-    command === '' || /^(sudo )?npx tsx \S*demo\.ts$/.test(command);
+    command === '' || /^(sudo )?npx tsx \S*\/demo(-\w+)?\.ts$/.test(command);
   const ofDemo = checked.filter(({ entries }) => entries.every(({ command }) => isDemo(command)));
   const ofShell = checked.filter((one) => !ofDemo.includes(one));
 
-  test('from its demo are what the demo says today', async () => {
+  test('from its demos are what they say today', async () => {
     expect(ofDemo.length).toBeGreaterThan(0);
-    const said = await output([
-      process.execPath,
-      '--import',
-      import.meta.resolve('tsx'),
-      join(ROOT, 'chapters', slug, 'demo.ts'),
-    ]);
+    let said = '';
+    for (const file of demosOf(slug))
+      said += await output([process.execPath, '--import', import.meta.resolve('tsx'), file]);
     const wrong = ofDemo.flatMap(({ line, entries }) =>
       missingLines(
         entries.flatMap((entry) => entry.output),
@@ -67,13 +64,24 @@ describe.each(chapterSlugs())('the transcripts of %s', (slug) => {
   });
 });
 
+/** The demos of a chapter: its demo.ts, and the further parts that are programs of their own. */
+function demosOf(slug: string): string[] {
+  const folder = join(ROOT, 'chapters', slug);
+  return readdirSync(folder)
+    .filter((name) => /^demo(-\w+)?\.ts$/.test(name))
+    .map((name) => join(folder, name))
+    .filter((file) => /^await demo\(/m.test(readFileSync(file, 'utf8')));
+}
+
 /** Types a transcript's commands into one shell, in a folder of its own, and says which recorded lines did not come. */
 async function typedAgain({ line, entries }: Transcript): Promise<string[]> {
   const folder = mkdtempSync(join(tmpdir(), 'transcript-'));
+  // The chapter's programs are named as one names them in the checkout.
+  for (const name of ['chapters', 'node_modules']) symlinkSync(join(ROOT, name), join(folder, name));
   // Whoever reads types sudo; the tests are root already. What is left running ends with the pid namespace.
   const shell = spawn(
     'unshare',
-    ['--mount', '--pid', '--fork', '--kill-child', '--mount-proc', 'bash', '--norc'],
+    ['--mount', '--ipc', '--pid', '--fork', '--kill-child', '--mount-proc', 'bash', '--norc'],
     {
       cwd: folder,
       stdio: ['pipe', 'pipe', 'pipe'],
