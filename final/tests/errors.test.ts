@@ -100,7 +100,7 @@ describe('one clear error, Docker’s exit status and nothing half-made for', ()
         ...['--mount', 'sh', '-c', 'mount -t tmpfs none /usr/sbin && exec "$@"', 'sh'],
         ...[...daemon, '--bridge', bridge, '--bip', '10.63.255.1/30'],
       ],
-      { encoding: 'utf8', timeout: 20_000 },
+      { encoding: 'utf8', timeout: 120_000 },
     );
     expect(result.status).toBe(1);
     const said = result.stderr.split('\n').filter((line) => line.startsWith('mydockerd: '));
@@ -117,7 +117,7 @@ describe('one clear error, Docker’s exit status and nothing half-made for', ()
     const execRoot = join(t.root, 'other-run');
     const result = spawnSync(join(BIN, 'mydockerd'), ['--data-root', dataRoot, '--exec-root', execRoot], {
       encoding: 'utf8',
-      timeout: 20_000,
+      timeout: 120_000,
     });
     expect(result.status).toBe(1);
     expect(result.stderr).toMatch(says);
@@ -129,7 +129,7 @@ describe('one clear error, Docker’s exit status and nothing half-made for', ()
     const { dataRoot, execRoot } = t.engine;
     const result = spawnSync(join(BIN, 'mydockerd'), ['--data-root', dataRoot, '--exec-root', execRoot], {
       encoding: 'utf8',
-      timeout: 20_000,
+      timeout: 120_000,
     });
     expect(result.status).toBe(1);
     expect(result.stderr.trim().split('\n')).toHaveLength(1);

@@ -42,46 +42,42 @@ async function judge(dir: string, before: string): Promise<void> {
   }
 }
 
-test(
-  'kill -9 at any moment of pull, load, unpack and removal leaves a store that opens, with all that was there',
-  { timeout: 120_000 },
-  async () => {
-    const dir = scratch();
-    const content = await openContentStore(join(dir, 'content'));
-    const target = await loadBaseImage(content, dir);
-    const images = await openImageStore(dir);
-    await images.put('docker.io/library/before:1', target);
-    const archive = join(dir, 'archive.tar');
-    await pipeline(
-      saveArchive(content, [{ names: ['docker.io/library/loaded:1'], target }]),
-      createWriteStream(archive),
-    );
-    const registry = await fakeRegistry();
-    try {
-      const layer = await content.readAll((await resolveImage(content, target)).manifest.layers[0]!.digest);
-      registry.addImage('1', [layer, layer]);
-      for (let i = 0; i < 5; i++) {
-        const child = spawn(
-          process.execPath,
-          ['--import', 'tsx', PROGRAM, dir, archive, `${registry.host}/app:1`],
-          {
-            stdio: ['ignore', 'pipe', 'inherit'],
-          },
-        );
-        await once(child.stdout, 'data');
-        await sleep(Math.random() * 400);
-        child.kill('SIGKILL');
-        await once(child, 'close');
-        await judge(dir, 'docker.io/library/before:1');
-      }
-      // And the work can be done to its end after all that.
-      const store = await openContentStore(join(dir, 'content'));
-      const { manifest } = await pullImage(store, parseReference(`${registry.host}/app:1`), {
-        platform: { os: 'linux', architecture: 'amd64' },
-      });
-      expect(manifest.layers).toHaveLength(2);
-    } finally {
-      await registry.stop();
+test('kill -9 at any moment of pull, load, unpack and removal leaves a store that opens, with all that was there', async () => {
+  const dir = scratch();
+  const content = await openContentStore(join(dir, 'content'));
+  const target = await loadBaseImage(content, dir);
+  const images = await openImageStore(dir);
+  await images.put('docker.io/library/before:1', target);
+  const archive = join(dir, 'archive.tar');
+  await pipeline(
+    saveArchive(content, [{ names: ['docker.io/library/loaded:1'], target }]),
+    createWriteStream(archive),
+  );
+  const registry = await fakeRegistry();
+  try {
+    const layer = await content.readAll((await resolveImage(content, target)).manifest.layers[0]!.digest);
+    registry.addImage('1', [layer, layer]);
+    for (let i = 0; i < 5; i++) {
+      const child = spawn(
+        process.execPath,
+        ['--import', 'tsx', PROGRAM, dir, archive, `${registry.host}/app:1`],
+        {
+          stdio: ['ignore', 'pipe', 'inherit'],
+        },
+      );
+      await once(child.stdout, 'data');
+      await sleep(Math.random() * 400);
+      child.kill('SIGKILL');
+      await once(child, 'close');
+      await judge(dir, 'docker.io/library/before:1');
     }
-  },
-);
+    // And the work can be done to its end after all that.
+    const store = await openContentStore(join(dir, 'content'));
+    const { manifest } = await pullImage(store, parseReference(`${registry.host}/app:1`), {
+      platform: { os: 'linux', architecture: 'amd64' },
+    });
+    expect(manifest.layers).toHaveLength(2);
+  } finally {
+    await registry.stop();
+  }
+});

@@ -145,7 +145,7 @@ describe('a terminal', () => {
     const said = spawnSync(
       bench.program,
       ['--root', bench.root, 'exec', '-t', id, 'sh', '-c', 'tty; read word; echo "got $word"; exit 3'],
-      { input: 'hello\n', encoding: 'utf8', timeout: 20_000 },
+      { input: 'hello\n', encoding: 'utf8', timeout: 120_000 },
     );
     expect(said.status).toBe(3);
     expect(said.stdout).toContain('/dev/pts/');

@@ -131,7 +131,7 @@ describe('what config.json names', () => {
     expect(
       failing((spec) => void (spec.hooks = { createRuntime: [hook('/bin/sleep', ['1000'], 1)] })),
     ).toContain('createRuntime hook #0: /bin/sleep did not end in 1 seconds');
-  }, 60_000);
+  });
 
   it('a cgroup that cannot be made, and a limit that it cannot have', () => {
     expect(failing((spec) => void (spec.linux.cgroupsPath = `/${'x'.repeat(300)}`))).toMatch(
@@ -195,5 +195,5 @@ describe('kill -9 of myrunc', () => {
     expect(killed).toBeGreaterThan(1);
     expect(eventually(() => ourProcesses().length === 0)).toBe(true);
     expect(readdirSync(bench.root)).toEqual([]);
-  }, 90_000);
+  });
 });

@@ -112,7 +112,7 @@ export async function workbench(): Promise<Workbench> {
         const { status } = spawnSync(program, ['--root', root, ...args], {
           env: { PATH: process.env['PATH'] },
           stdio: ['ignore', outFd, errFd],
-          timeout: 30_000,
+          timeout: 120_000,
         });
         return { status, out: readFileSync(out, 'utf8'), err: readFileSync(err, 'utf8') };
       } finally {
