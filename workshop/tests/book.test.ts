@@ -6,7 +6,8 @@ import { writeSite } from '../site.ts';
 import { slides } from '../slides.ts';
 
 let dir: string;
-beforeAll(() => void writeSite(join((dir = mkdtempSync(join(tmpdir(), 'book-'))), 'book')));
+// All lessons, with their code highlighted: a busy machine takes its time.
+beforeAll(() => void writeSite(join((dir = mkdtempSync(join(tmpdir(), 'book-'))), 'book')), 300_000);
 afterAll(() => rmSync(dir, { recursive: true }));
 
 test('the written book is read from the disk: each link of each page is relative and leads to a file', () => {
