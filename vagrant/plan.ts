@@ -13,6 +13,8 @@ const SUITES = [
 /** What needs more of a kernel than user-mode-linux has, and what that is. It runs in qemu. */
 export const BEYOND_UML: Readonly<Record<string, string>> = {
   'chapters/02-namespaces/tests/namespaces.test.ts': 'time namespaces',
+  'chapters/02-namespaces/tests/each-kind.test.ts': 'time namespaces',
+  'chapters/02-namespaces/tests/time-cgroup.test.ts': 'time namespaces',
   'chapters/02-namespaces/tests/network.test.ts': 'nft for IPv4',
   'chapters/02-namespaces/tests/demo.test.ts': 'both',
 };

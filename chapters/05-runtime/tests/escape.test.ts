@@ -113,6 +113,7 @@ describe('the runtime’s own program (CVE-2019-5736)', () => {
     const attack = `
       for p in $(seq 100000); do [ "$(readlink /proc/$1/exe)" ] && break; done
       exec 3< /proc/$1/exe || exit 1
+      echo opened
       while [ -e /proc/$1 ]; do sleep 0.05; done
       : >> /proc/self/fd/3 && echo written`;
     bench.myrunc(
@@ -137,9 +138,11 @@ describe('the runtime’s own program (CVE-2019-5736)', () => {
         ]);
         let said = '';
         for (const stream of [shell.stdout, shell.stderr])
-          stream.on('data', (data) => (said += String(data)));
+          stream.on('data', (data) => {
+            said += String(data);
+            if (String(data).includes('opened')) process.kill(victim, 'SIGKILL');
+          });
         shell.on('close', () => done(said.trim()));
-        setTimeout(() => process.kill(victim, 'SIGKILL'), 3000);
       });
 
     // The victim: a container that waits for start in the attacker's pid namespace, without a right of its own.
@@ -149,14 +152,14 @@ describe('the runtime’s own program (CVE-2019-5736)', () => {
     });
     expect(own('create', '-b', bundle, victim)).toBe(0);
     const waiting = (JSON.parse(bench.myrunc('state', victim).out) as { pid: number }).pid;
-    expect(await attackOn(waiting)).toMatch(/Read-only file system/);
+    expect(await attackOn(waiting)).toMatch(/^opened\n.*Read-only file system$/);
 
     // The negative: the same Node, brought in without care.
     const careless = spawn('nsenter', ['-t', String(pid), '-p', node, '-e', 'setInterval(() => 0, 1000)']);
     const child = (): number | undefined =>
       listPids().find((each) => readStat(each)?.ppid === careless.pid && readCmdline(each)?.[0] === node);
     expect(eventually(() => child() !== undefined)).toBe(true);
-    expect(await attackOn(child()!)).toBe('written');
+    expect(await attackOn(child()!)).toBe('opened\nwritten');
     for (const id of [victim, attacker]) bench.myrunc('delete', '-f', id);
   });
 
