@@ -15,6 +15,8 @@ export const BEYOND_UML: Readonly<Record<string, string>> = {
   'chapters/02-namespaces/tests/namespaces.test.ts': 'time namespaces',
   'chapters/02-namespaces/tests/each-kind.test.ts': 'time namespaces',
   'chapters/02-namespaces/tests/time-cgroup.test.ts': 'time namespaces',
+  'chapters/02-namespaces/tests/nsenter.test.ts': 'time namespaces',
+  'chapters/02-namespaces/tests/lsns.test.ts': 'time namespaces',
   'chapters/02-namespaces/tests/network.test.ts': 'nft for IPv4',
   'chapters/02-namespaces/tests/demo.test.ts': 'both',
 };
