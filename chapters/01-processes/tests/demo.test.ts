@@ -7,15 +7,18 @@ import type { StepRecord } from '../index.ts';
 const tsx = join(import.meta.dirname, '..', '..', '..', 'node_modules', '.bin', 'tsx');
 const script = join(import.meta.dirname, '..', 'demo.ts');
 
-/** Of what the demo named, nothing may be there: neither processes nor files. */
-function expectGone(text: string): void {
+/** Of what the demo named, nothing may be there: neither processes nor files. Orphans the machine's init reaps, when it gets to it. */
+async function expectGone(text: string): Promise<void> {
   const pids = [...text.matchAll(/(?:process |\/proc\/|waitpid\()(\d+)/g)].map((match) => match[1]!);
-  for (const pid of pids) expect(existsSync(`/proc/${pid}`), `process ${pid}`).toBe(false);
+  for (const pid of pids)
+    await expect
+      .poll(() => existsSync(`/proc/${pid}`), { message: `process ${pid}`, timeout: 10_000 })
+      .toBe(false);
   for (const [path] of text.matchAll(/(?:\/var)?\/tmp\/ch01-\w+/g))
     expect(existsSync(path), path).toBe(false);
 }
 
-test('the demo keeps every claim, shows each step with its call, and leaves nothing', () => {
+test('the demo keeps every claim, shows each step with its call, and leaves nothing', async () => {
   const run = spawnSync(tsx, [script, '--json'], { encoding: 'utf8' });
   expect(run.stderr).toBe('');
   expect(run.status).toBe(0);
@@ -26,7 +29,7 @@ test('the demo keeps every claim, shows each step with its call, and leaves noth
     expect(step.calls.length, step.title).toBeGreaterThan(0);
     expect(step.claims.length, step.title).toBeGreaterThan(0);
   }
-  expectGone(run.stdout);
+  await expectGone(run.stdout);
 });
 
 test('interrupted with a process running, it ends that process and says so by its status', async () => {
@@ -41,5 +44,5 @@ test('interrupted with a process running, it ends that process and says so by it
   expect(status).toBe(130);
   expect(text).toContain('end process');
   expect(text).not.toContain('15. The remedy');
-  expectGone(text);
+  await expectGone(text);
 });
