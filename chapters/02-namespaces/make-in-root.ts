@@ -20,13 +20,13 @@ export function mkdirAllInRoot(rootFd: number, path: string, mode = 0o755, links
   const { dir, base } = posix.parse(clean);
   const parent = mkdirAllInRoot(rootFd, dir, mode, links);
   try {
-    mkdirSync(fdPath(parent, base), { mode });
+    mkdirIfMissing(fdPath(parent, base), mode);
     return openInRoot(parent, base, { flags: O_PATH | O_DIRECTORY, noSymlinks: true });
   } catch (error) {
-    if (!isErrno(error, 'EEXIST') || links === MAX_LINKS) throw error;
+    // A link, or something that someone exchanges at this very moment.
+    if (!isErrno(error, 'ELOOP', 'ENOENT') || links === MAX_LINKS) throw error;
     const target = readlinkIfLink(parent, base);
-    if (target === undefined) return openInRoot(rootFd, clean, { flags: O_PATH | O_DIRECTORY });
-    return mkdirAllInRoot(rootFd, posix.resolve(dir, target), mode, links + 1);
+    return mkdirAllInRoot(rootFd, target === undefined ? clean : posix.resolve(dir, target), mode, links + 1);
   } finally {
     closeSync(parent);
   }
@@ -53,6 +53,14 @@ export function touchInRoot(rootFd: number, path: string, links = 0): number {
     return touchInRoot(rootFd, target === undefined ? path : posix.resolve(dir, target), links + 1);
   } finally {
     closeSync(parent);
+  }
+}
+
+function mkdirIfMissing(path: string, mode: number): void {
+  try {
+    mkdirSync(path, { mode });
+  } catch (error) {
+    if (!isErrno(error, 'EEXIST')) throw error;
   }
 }
 
