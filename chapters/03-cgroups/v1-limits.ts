@@ -17,7 +17,9 @@ export function v1Writes(resources: LinuxResources, now: ReadFile): Write[] {
       writes.push({ controller, file, value: String(value), asked });
   };
   if (resources.unified && Object.keys(resources.unified).length > 0)
-    throw new Error('unified names files of cgroup v2, and the controllers of this machine are on v1');
+    throw new Error(
+      'invalid configuration: unified names files of cgroup v2, and the controllers of this machine are on v1',
+    );
 
   writes.push(...deviceWrites(resources.devices ?? []));
   writes.push(...memoryWrites(resources.memory ?? {}, now));

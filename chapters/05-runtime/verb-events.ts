@@ -1,20 +1,41 @@
 import { writeSync } from 'node:fs';
+import { isErrno } from '../01-processes/index.ts';
 import type { Cgroup, CgroupStats } from '../03-cgroups/index.ts';
 import { openContainer } from './container.ts';
 import type { Context } from './context.ts';
 import { sleep } from './hooks.ts';
 import type { Run } from './verbs.ts';
 
-/** `events`: what a container uses, every now and then until it has stopped; with --stats once. */
+/** How often it is looked for processes that were killed for want of memory. milliseconds */
+const OOM_INTERVAL = 100;
+
+/** `events`: what a container uses, every now and then until it has stopped, and each OOM kill; with --stats the use, once. */
 export const run: Run = (context, { stats, interval = '5s' }, [id]) => {
   const milliseconds = parseInterval(interval);
   const container = openContainer(context, id!);
   if (container.status() === 'stopped') throw new Error(`container with id ${id} is not running`);
+  const print = (event: object): void => void writeSync(1, `${JSON.stringify(event)}\n`);
+  let kills = oomKills(container.cgroup);
   do {
-    writeSync(1, `${JSON.stringify({ type: 'stats', id, data: runcStats(container.cgroup) })}\n`);
-    if (!stats) sleep(milliseconds);
+    print({ type: 'stats', id, data: runcStats(container.cgroup) });
+    for (let waited = 0; !stats && waited < milliseconds; waited += OOM_INTERVAL) {
+      sleep(Math.min(OOM_INTERVAL, milliseconds - waited));
+      const before = kills;
+      kills = oomKills(container.cgroup) ?? before;
+      for (let i = before ?? 0; i < (kills ?? 0); i++) print({ type: 'oom', id });
+    }
   } while (!stats && stillThere(context, id!));
 };
+
+/** How many processes of a cgroup were killed for want of memory; `undefined` once it is gone, and without a memory controller. */
+function oomKills(cgroup: Cgroup): number | undefined {
+  try {
+    return cgroup.stats().memory?.oomKills;
+  } catch (error) {
+    if (isErrno(error, 'ENOENT', 'ENODEV')) return undefined;
+    throw error;
+  }
+}
 
 function stillThere(context: Context, id: string): boolean {
   try {
