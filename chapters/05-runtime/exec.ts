@@ -64,12 +64,14 @@ export function execInContainer(context: Context, id: string, options: ExecOptio
       plan,
       (channel) => {
         channel.awaitGo();
+        channel.send({ type: 'debug', message: 'child process in init()' });
         setsid();
         const { executable, argv, env } = prepareProcess(
           setup,
           spec.terminal ? terminal(setup) : undefined,
           channel,
         );
+        channel.send({ type: 'debug', message: 'setns_init: about to exec' });
         channel.send({ type: 'ready' });
         channel.awaitGo();
         // The channel closes as the program begins; until then an error still reaches the runtime.

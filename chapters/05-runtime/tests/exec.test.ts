@@ -60,6 +60,15 @@ describe('exec', () => {
     expect(out).toMatch(/^1000\n100\n\/etc\nb config\nCapBnd:\t0000000020000421\n$/);
   });
 
+  it('with --debug says how far it has come, in runc’s words: on standard error, or in the log alone', () => {
+    const said = /nsexec container setup[^]*child process in init\(\)[^]*setns_init: about to exec/;
+    const { status, err } = bench.myrunc('--debug', 'exec', id, 'true');
+    expect({ status, err }).toEqual({ status: 0, err: expect.stringMatching(said) });
+    const log = join(bench.dir, 'debug.log');
+    expect(bench.myrunc('--debug', '--log', log, 'exec', id, 'true')).toMatchObject({ status: 0, err: '' });
+    expect(readFileSync(log, 'utf8')).toMatch(said);
+  });
+
   it('takes the whole process from a file, detached, and writes its pid', () => {
     const file = join(bench.dir, 'process.json');
     const pidFile = join(bench.dir, 'exec.pid');
