@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import {
+  ifAlive,
   isAlive,
   kill,
   listPids,
@@ -59,8 +60,9 @@ export async function takeAway(ours: Ours): Promise<string[]> {
 
 /** The outermost cgroups that are ours, in every tree. */
 function cgroupFolders(ours: Ours): string[] {
+  // Those of others come and go while they are listed.
   const below = (folder: string): string[] =>
-    readdirSync(folder, { withFileTypes: true })
+    (ifAlive(() => readdirSync(folder, { withFileTypes: true })) ?? [])
       .filter((entry) => entry.isDirectory())
       .flatMap(({ name }) => (ours(name) ? [join(folder, name)] : below(join(folder, name))));
   const trees = (readMountinfo() ?? []).filter(({ type }) => type === 'cgroup' || type === 'cgroup2');

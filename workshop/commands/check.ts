@@ -55,7 +55,7 @@ export async function check(which: string | undefined, options: CheckRun): Promi
       const { printed, left, ...verdict } = await checkGap(MY, gap, { seed, ...(signal && { signal }) });
       if (signal?.aborted) break;
       results.push({ gap, verdict, printed });
-      print(`${mark(verdict)} ${gap.id} ${gap.name}  ${chalk.dim(verdict.verdict)}`);
+      print(`${mark(verdict)} ${gap.id} ${gap.name}  ${chalk.dim(verdictOf(gap, verdict))}`);
       for (const line of left) print(chalk.dim(`    taken away, which it had left: ${line}`));
     }
   } finally {
@@ -66,7 +66,12 @@ export async function check(which: string | undefined, options: CheckRun): Promi
     results.find(({ verdict }) => !['passed', 'not started'].includes(verdict.verdict)) ??
     results.find(({ verdict }) => verdict.verdict !== 'passed');
   if (options.json) {
-    const rows = results.map(({ gap, verdict }) => ({ gap: gap.id, name: gap.name, ...verdict }));
+    const rows = results.map(({ gap, verdict }) => ({
+      ...verdict,
+      gap: gap.id,
+      name: gap.name,
+      ...(neededBy(gap, verdict) && { needs: neededBy(gap, verdict) }),
+    }));
     console.log(JSON.stringify({ seed, results: rows }, null, 2));
   } else if (first) console.log(`\n${explain(first.gap, first.verdict, first.printed)}`);
   else if (!signal?.aborted) console.log(chalk.green(`\nAll ${results.length} passed.`));
@@ -104,11 +109,28 @@ function mark({ verdict }: Verdict): string {
       : chalk.red('✗');
 }
 
+/** The gap that is empty where this one's check came to it: this one's code, or its check, calls that. `undefined` when it is this one. */
+function neededBy(gap: Gap, verdict: Verdict): string | undefined {
+  if (verdict.verdict !== 'not started') return undefined;
+  const [id] = verdict.gap.split(' ');
+  return id === gap.id ? undefined : id;
+}
+
+function verdictOf(gap: Gap, verdict: Verdict): string {
+  const needed = neededBy(gap, verdict);
+  return needed === undefined ? verdict.verdict : `not started: it needs ${needed} first`;
+}
+
 /** Expected, observed, the likely cause, where to look, and the hint command. */
 export function explain(gap: Gap, verdict: Verdict, printed = ''): string {
   const row = (label: string, text: string): string =>
     `  ${chalk.bold(label.padEnd(14))}${text.replaceAll('\n', `\n${' '.repeat(16)}`)}`;
-  const lines = [chalk.bold(`${gap.id} ${gap.name}: ${verdict.verdict}`)];
+  const lines = [chalk.bold(`${gap.id} ${gap.name}: ${verdictOf(gap, verdict)}`)];
+  const needed = neededBy(gap, verdict);
+  if (needed !== undefined)
+    return [...lines, row('first', `npm run check ${needed}`), row('hint', `npm run hint ${needed}`)].join(
+      '\n',
+    );
   if (verdict.verdict === 'wrong')
     lines.push(
       row('expected', verdict.expected),
