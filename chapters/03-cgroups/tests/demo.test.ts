@@ -1,19 +1,7 @@
-import { spawn, spawnSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { spawnSync } from 'node:child_process';
 import { expect, test } from 'vitest';
 import type { StepRecord } from '../../01-processes/index.ts';
-import { openCgroup } from '../index.ts';
-
-const tsx = join(import.meta.dirname, '..', '..', '..', 'node_modules', '.bin', 'tsx');
-const part = (name: string): string => join(import.meta.dirname, '..', name);
-
-/** Of what the demo named, nothing may be there: neither its cgroups nor the trees that it made for release_agent. */
-function expectGone(text: string): void {
-  const [name] = /ch03-demo-[0-9a-f]{6}/.exec(text)!;
-  expect(openCgroup(`/${name}`).exists()).toBe(false);
-  expect(readFileSync('/proc/self/cgroup', 'utf8')).not.toContain(name);
-}
+import { demoPart as part, expectGone, tsx } from './demo-run.ts';
 
 test.each([
   ['demo.ts', 8],
@@ -32,20 +20,4 @@ test.each([
     expect(step.claims.length + step.notes.length, step.title).toBeGreaterThan(0);
   }
   expectGone(run.stdout);
-});
-
-test('interrupted while a loop runs in its quota, it ends the loop and takes the cgroups away', async () => {
-  const run = spawn(tsx, [part('demo.ts')], { stdio: ['ignore', 'pipe', 'pipe'] });
-  let text = '';
-  run.stdout.on('data', (data: Buffer) => {
-    const before = text;
-    text += data.toString();
-    const spinning = /write\("cpu\./;
-    if (spinning.test(text) && !spinning.test(before)) run.kill('SIGINT');
-  });
-  const status = await new Promise((resolve) => run.on('close', (code, signal) => resolve(code ?? signal)));
-  expect(status).toBe(130);
-  // How far it comes until it hears of it is the machine's affair: not to its end.
-  expect(text).not.toMatch(/claims? (held|did not hold)/);
-  expectGone(text);
 });
