@@ -16,6 +16,11 @@ const host = detectCgroups();
 const v2 = host.layout === 'v2';
 /** Wants 64 MB at once. */
 const HOG = 'exec dd if=/dev/zero of=/dev/null bs=64M count=1 2>/dev/null';
+/**
+ * Wants 64 MB too, and writes to each page itself. It is such a program that the kernel lets wait: where a system call needs the page, as dd's
+ * read(2) does, the call fails or falls short instead, and dd is content with that.
+ */
+const PATIENT = 'a=xxxxxxxx; i=0; while [ $i -lt 23 ]; do a=$a$a; i=$((i + 1)); done';
 
 /** File systems whose files are not in the page cache in the usual way, by statfs(2)'s number. */
 const UNCHARGED: Readonly<Record<number, string>> = {
@@ -190,7 +195,7 @@ async function waitsInstead(s: Step): Promise<void> {
   const cgroup = group(s, 'waits', { memory: { limit: 16 * MB, disableOOMKiller: true } });
   withoutSwap(cgroup);
   s.call('write("memory.oom_control", "1")', 1);
-  const pid = await startIn(cgroup, HOG);
+  const pid = await startIn(cgroup, PATIENT);
   const control = (): Record<string, number> =>
     readKeyed(join(cgroup.paths()['memory']!, 'memory.oom_control')) ?? {};
   const waited = await eventually(() => control()['under_oom'] === 1);
