@@ -7,7 +7,7 @@ import { readKeyed } from './control-file.ts';
 import { diskFolder, ending, eventually, groupsOf, runIn, startIn } from './demo-support.ts';
 import { detectCgroups, openCgroup, type Cgroup } from './index.ts';
 
-// The second part of the demo: what memory is, who pays for it, and what happens at a limit.
+// The third part of the demo: what memory is, who pays for it, and what happens at a limit.
 
 const name = `ch03-demo-${randomBytes(3).toString('hex')}`;
 const MB = 1024 * 1024;
