@@ -19,6 +19,7 @@ function expectGone(text: string): void {
 
 test.each([
   ['demo.ts', 8],
+  ['demo-cpu.ts', 2],
   ['demo-memory.ts', 5],
   ['demo-tree.ts', 5],
 ])('%s keeps every claim, shows each step with its call, and leaves nothing', (name, count) => {
