@@ -1,6 +1,7 @@
-import { lstatSync, readdirSync, type Stats } from 'node:fs';
+import { lstatSync, type Stats } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { failedPrecondition } from './errors.ts';
+import { fsPath, readNames } from './file-names.ts';
 import type { Mount } from './mounts.ts';
 import { isOpaque, isWhiteout, lstatIfAny } from './whiteout.ts';
 
@@ -41,10 +42,10 @@ export function changesOf({ upper, lowers }: LayerStack): Change[] {
   const changes: Change[] = [];
   const visit = (dir: string): void => {
     //#gap 04.1 changesOf
-    const names = readdirSync(join(upper, dir));
+    const names = readNames(join(upper, dir));
     for (const name of names) {
       const path = join(dir, name);
-      const stat = lstatSync(join(upper, path));
+      const stat = lstatSync(fsPath(join(upper, path)));
       const below = lookup(lowers, path);
       if (isWhiteout(stat)) {
         if (below) changes.push({ kind: 'D', path });
@@ -83,7 +84,7 @@ function hides(layer: string, dir: string): boolean {
 /** The names that `layers` show in a directory. */
 function namesBelow(layers: readonly string[], dir: string): Set<string> {
   const names = layers.flatMap((layer) =>
-    lstatIfAny(join(layer, dir))?.isDirectory() ? readdirSync(join(layer, dir)) : [],
+    lstatIfAny(join(layer, dir))?.isDirectory() ? readNames(join(layer, dir)) : [],
   );
   return new Set(names.filter((name) => lookup(layers, join(dir, name))));
 }

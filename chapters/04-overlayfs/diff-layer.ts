@@ -1,6 +1,7 @@
-import { createReadStream, lstatSync, readdirSync, readlinkSync, statSync } from 'node:fs';
+import { createReadStream, lstatSync, readlinkSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { failedPrecondition } from './errors.ts';
+import { decodeName, fsPath, readNames } from './file-names.ts';
 import { writeTar, type TarInput } from './tar.ts';
 import { tarHeader, type TarHeader } from './tar-header.ts';
 import { deviceParts } from './tar-node.ts';
@@ -38,7 +39,7 @@ export function* treeEntries(
 
   function* entry(path: string, name: string): Generator<TarInput> {
     const follows = follow && path === root;
-    const stat = (follows ? statSync : lstatSync)(path, { bigint: true });
+    const stat = (follows ? statSync : lstatSync)(fsPath(path), { bigint: true });
     const type = typeOf(stat);
     if (!type) return;
     const inode = `${stat.dev}:${stat.ino}`;
@@ -46,7 +47,8 @@ export function* treeEntries(
     const header = tarHeader({
       name: type === 'directory' ? `${name}/` : name,
       type: first === undefined ? type : 'link',
-      linkname: first ?? (type === 'symlink' ? readlinkSync(path) : ''),
+      linkname:
+        first ?? (type === 'symlink' ? decodeName(readlinkSync(fsPath(path), { encoding: 'buffer' })) : ''),
       mode: Number(stat.mode) & 0o7777,
       uid: Number(stat.uid),
       gid: Number(stat.gid),
@@ -63,9 +65,9 @@ export function* treeEntries(
   function* content(dir: string, name: string): Generator<TarInput> {
     const below = (base: string): string => (name === '' ? base : `${name}/${base}`);
     if (marks && name !== '' && isOpaque(dir)) yield { header: tarHeader({ name: below(OPAQUE_NAME) }) };
-    for (const base of readdirSync(dir).sort()) {
+    for (const base of readNames(dir)) {
       const path = join(dir, base);
-      if (marks && isWhiteout(lstatSync(path)))
+      if (marks && isWhiteout(lstatSync(fsPath(path))))
         yield { header: tarHeader({ name: below(`${WHITEOUT_PREFIX}${base}`) }) };
       else yield* entry(path, below(base));
     }
@@ -76,7 +78,7 @@ export function* treeEntries(
 /** A file's bytes, opened each time they are asked for; what it grows by meanwhile is left out. */
 function fileBytes(path: string, size: number): AsyncIterable<Uint8Array> {
   const open = (): NodeJS.AsyncIterator<Uint8Array> =>
-    createReadStream(path, { end: size - 1, highWaterMark: 1 << 18 })[Symbol.asyncIterator]();
+    createReadStream(fsPath(path), { end: size - 1, highWaterMark: 1 << 18 })[Symbol.asyncIterator]();
   return { [Symbol.asyncIterator]: open };
 }
 

@@ -57,6 +57,7 @@ export type { SnapshotInfo, SnapshotKind, Snapshotter, Usage } from './snapshott
 export { overlayfsSnapshotter } from './overlay-snapshotter.ts';
 export { tarHeader, type TarHeader, type TarType } from './tar-header.ts';
 export { readTar, writeTar, type TarEntry, type TarInput } from './tar.ts';
+export { decodeName, encodeName, fsPath, readNames } from './file-names.ts';
 export { openDirectory, openParent, pathParts } from './in-root.ts';
 export { getXattr, listXattrs, setXattr } from './xattr.ts';
 export { isOpaque, isWhiteout, makeOpaque, makeWhiteout } from './whiteout.ts';

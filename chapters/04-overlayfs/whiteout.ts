@@ -1,5 +1,6 @@
 import { lstatSync, type Stats } from 'node:fs';
 import { checked } from '../01-processes/index.ts';
+import { cPath, fsPath } from './file-names.ts';
 import { c_mknod } from './syscalls.ts';
 import { getXattr, setXattr } from './xattr.ts';
 
@@ -28,7 +29,7 @@ export const isOpaque = (path: string): boolean => getXattr(path, OPAQUE_XATTR)?
 
 /** Puts a whiteout where nothing is. mknod(2). @throws SyscallError EEXIST; EPERM without CAP_MKNOD (since Linux 5.8 not even needed) */
 export function makeWhiteout(path: string): void {
-  checked('mknod', c_mknod(path, S_IFCHR, 0), JSON.stringify(path));
+  checked('mknod', c_mknod(cPath(path), S_IFCHR, 0), JSON.stringify(path));
 }
 
 /** Makes a directory opaque. @throws SyscallError EPERM without CAP_SYS_ADMIN */
@@ -38,5 +39,5 @@ export function makeOpaque(path: string): void {
 
 /** `lstat`, or `undefined` if nothing is there. */
 export function lstatIfAny(path: string): Stats | undefined {
-  return lstatSync(path, { throwIfNoEntry: false });
+  return lstatSync(fsPath(path), { throwIfNoEntry: false });
 }

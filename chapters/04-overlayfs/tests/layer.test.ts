@@ -38,6 +38,7 @@ import {
   type Mount,
   type TarHeader,
 } from '../index.ts';
+import { collect, streamOf } from './bytes.ts';
 import { needsRoot, scratch, unmountLater } from './scratch.ts';
 
 needsRoot();
@@ -50,16 +51,6 @@ async function tarOf(entries: Fields[]): Promise<Buffer> {
     body: Buffer.from(text),
   }));
   return collect(writeTar(inputs));
-}
-
-async function collect(stream: AsyncIterable<Uint8Array>): Promise<Buffer> {
-  const chunks: Uint8Array[] = [];
-  for await (const chunk of stream) chunks.push(chunk);
-  return Buffer.concat(chunks);
-}
-
-async function* streamOf(data: Buffer): AsyncGenerator<Buffer> {
-  for (let at = 0; at < data.length; at += 1000) yield data.subarray(at, at + 1000);
 }
 
 async function apply(entries: Fields[], dir: string, options?: ApplyOptions): Promise<AppliedLayer> {
