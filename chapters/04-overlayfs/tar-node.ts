@@ -16,7 +16,7 @@ import { cPath, fsPath } from './file-names.ts';
 import type { Part } from './sparse.ts';
 import { c_mknod, c_utimensat } from './syscalls.ts';
 import type { TarHeader } from './tar-header.ts';
-import { setXattr } from './xattr.ts';
+import { isReserved, setXattr } from './xattr.ts';
 
 const S_IFCHR = 0o020000;
 const S_IFBLK = 0o060000;
@@ -106,7 +106,7 @@ export function deviceParts(device: number | bigint): { major: number; minor: nu
 
 /**
  * Gives a file the owner, mode, extended attributes and time that the tar says, in this order: chown(2) clears setuid bits and
- * file capabilities. `trusted.*` would speak to overlayfs itself and is left out, as is what the filesystem has no room for;
+ * file capabilities. What would speak to overlayfs itself is left out, as is what the filesystem has no room for;
  * both are noted in `ignored`.
  */
 export function setMetadata(path: string, header: TarHeader, ignored: string[]): void {
@@ -114,10 +114,10 @@ export function setMetadata(path: string, header: TarHeader, ignored: string[]):
   if (header.type !== 'symlink') chmodSync(fsPath(path), header.mode);
   for (const [name, value] of header.xattrs)
     try {
-      if (name.startsWith('trusted.')) throw invalidArgument('reserved to the system');
-      setXattr(path, name, value);
+      if (isReserved(name)) ignored.push(`${name} of ${JSON.stringify(header.name)}`);
+      else setXattr(path, name, value);
     } catch (error) {
-      if (!name.startsWith('trusted.') && !isErrno(error, 'ENOTSUP')) throw error;
+      if (!isErrno(error, 'ENOTSUP')) throw error;
       ignored.push(`${name} of ${JSON.stringify(header.name)}`);
     }
   setTime(path, header.mtime);

@@ -6,6 +6,7 @@ import {
   lstatSync,
   lutimesSync,
   mkdirSync,
+  openSync,
   readdirSync,
   readFileSync,
   readlinkSync,
@@ -352,11 +353,15 @@ describe('changesOf and diffLayer', () => {
     ]);
   });
 
-  test('a whiteout of what was never below is no change', () => {
-    const { mounts, merged } = container();
+  test('what was copied up and is as it was is no change, nor is a whiteout of what was never below', () => {
+    const { mounts, merged, upper } = container();
     writeFileSync(join(merged, 'etc/tmp'), '');
     rmSync(join(merged, 'etc/tmp'));
-    expect(changesOf(layersOf(mounts))).toEqual([{ kind: 'C', path: '/etc' }]);
+    closeSync(openSync(join(merged, 'etc/hosts'), 'a'));
+    expect(readdirSync(join(upper, 'etc'))).toContain('hosts');
+    expect(changesOf(layersOf(mounts))).toEqual([]);
+    chmodSync(join(merged, 'etc/hosts'), 0o600);
+    expect(changesOf(layersOf(mounts)).map(({ path }) => path)).toEqual(['/etc', '/etc/hosts']);
   });
 
   test('a layer made of an upper directory gives the same view on another lower', async () => {
