@@ -58,12 +58,15 @@ export type { SnapshotInfo, SnapshotKind, Snapshotter, Usage } from './snapshott
 export { overlayfsSnapshotter } from './overlay-snapshotter.ts';
 export { tarHeader, type TarHeader, type TarType } from './tar-header.ts';
 export { readTar, writeTar, type TarEntry, type TarInput } from './tar.ts';
+export { decodeName, encodeName, fsPath, readNames } from './file-names.ts';
 export { openDirectory, openParent, pathParts } from './in-root.ts';
 export { getXattr, listXattrs, setXattr } from './xattr.ts';
 export { isOpaque, isWhiteout, makeOpaque, makeWhiteout } from './whiteout.ts';
 export { compressionOf, decompress } from './compression.ts';
 export { applyLayer, type AppliedLayer, type ApplyOptions } from './apply-layer.ts';
-export { changesOf, layersOf, type Change, type LayerStack } from './changes.ts';
+export { layersOf, type LayerStack } from './layer-stack.ts';
+export { overlayView, type OverlayView, type Shown } from './overlay-view.ts';
+export { changesOf, type Change } from './changes.ts';
 export { diffLayer, treeEntries } from './diff-layer.ts';
 export { findBusybox, isStaticElf, makeBaseImage } from './base-image.ts';
 export { saveArchive, type ArchivedImage } from './save-archive.ts';
