@@ -52,6 +52,7 @@ export { operands, pairs, words, type Variables } from './dockerfile-words.ts';
 export { commandOf as shellCommand, CONFIG_CHANGES, DEFAULT_SHELL } from './dockerfile-config.ts';
 export { dockerignore } from './dockerignore.ts';
 export { glob } from './glob.ts';
+export { downloadFile, isAddress } from './download-file.ts';
 export { digestOfCopies, findCopies, type Copies, type CopyRequest } from './copy-files.ts';
 export { mountAll, unmountAll, openMounts, type Mount } from './mounts.ts';
 export type { SnapshotInfo, SnapshotKind, Snapshotter, Usage } from './snapshotter.ts';

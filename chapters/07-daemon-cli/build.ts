@@ -11,12 +11,11 @@ import {
 } from '../04-overlayfs/index.ts';
 import { badParameter } from './api-error.ts';
 import { makeDirectory, withCopies } from './build-files.ts';
+import { imageFor } from './build-images.ts';
 import { run, runStep } from './build-run.ts';
-import { defaultsOf, variablesOf, type Build, type StageState } from './build-state.ts';
+import { defaultsOf, variablesOf, type Build, type BuildRequest, type StageState } from './build-state.ts';
 import { shortId } from './container.ts';
-import { fullName } from './images.ts';
 import { makeImage, withStep, type NewLayer } from './make-image.ts';
-import { pull } from './route-registry.ts';
 
 /** Arguments that need no ARG: they are not part of the image, and not of the cache's key. */
 const PREDEFINED = ['HTTP_PROXY', 'HTTPS_PROXY', 'FTP_PROXY', 'NO_PROXY', 'ALL_PROXY'].flatMap((name) => [
@@ -107,7 +106,7 @@ function withoutTriggers(state: StageState): StageState {
 
 /** What a stage begins with: an earlier stage, nothing, or an image, which is pulled where it is not there. */
 async function baseOf(build: Build, { base, from }: Stage): Promise<StageState> {
-  const { daemon, globals, request, say, signal } = build;
+  const { globals, request } = build;
   const name = words(base, globals, { escape: build.escape, line: from.line }).join('');
   if (name === '')
     throw badParameter(
@@ -120,15 +119,7 @@ async function baseOf(build: Build, { base, from }: Stage): Promise<StageState> 
     const config: ImageConfig = { ...hostPlatform(), config: {}, rootfs: { type: 'layers', diff_ids: [] } };
     return { id: '', config, layers: [], ...fresh };
   }
-  const here = request.pull ? undefined : await daemon.images.find(name).catch(() => undefined);
-  if (!here) {
-    const stream = {
-      say: () => undefined,
-      report: ({ id, status }: { id?: string; status: string }) => say(`${id ? `${id}: ` : ''}${status}\n`),
-    };
-    await pull(daemon, fullName(name), { credentials: undefined, platform: undefined, stream, signal });
-  }
-  const image = here ?? (await daemon.images.find(name));
+  const image = await imageFor(build, name, request.pull);
   return { id: image.id, config: image.config, layers: image.manifest.layers, ...fresh };
 }
 
@@ -146,7 +137,7 @@ async function take(build: Build, state: StageState, instruction: Instruction): 
     return advance(build, state, nop(` ${name} ${text}`), defaultsOf(state), undefined, { author: text });
   if (name === 'RUN') {
     if (state.id === '') throw badParameter('RUN on an empty base: FROM scratch has no program to run');
-    const step = runStep(state, instruction);
+    const step = runStep(state, instruction, predefined(build.request.buildArgs));
     return advance(build, state, step.text, defaultsOf(state), () => run(build, state, step));
   }
   if (name === 'COPY' || name === 'ADD')
@@ -204,6 +195,12 @@ function declareArgument(
     if (value !== undefined && value !== null) args.set(name, value);
   }
 }
+
+/** The arguments that were given and need no ARG. */
+const predefined = (given: BuildRequest['buildArgs']): [string, string][] =>
+  Object.entries(given).filter(
+    (entry): entry is [string, string] => PREDEFINED.includes(entry[0]) && entry[1] !== null,
+  );
 
 /** Arguments that no ARG has asked for: said, and no error. */
 export function unusedArguments(text: string, given: readonly string[]): string[] {
