@@ -1,8 +1,9 @@
-import { closeSync, writeSync } from 'node:fs';
+import { closeSync, openSync, writeSync } from 'node:fs';
 import { setsid } from '../01-processes/index.ts';
 import {
   CLONE,
   mkdirAllInRoot,
+  O_PATH,
   openAt,
   fchdir,
   setdomainname,
@@ -12,6 +13,7 @@ import {
 import type { BindSources } from './bind-sources.ts';
 import { cgroupPlaces, type CgroupPlace } from './cgroup-mounts.ts';
 import type { Channel } from './channel.ts';
+import { isInUserNamespace } from './container-cgroup.ts';
 import { bindConsole, openConsole, sendTerminal, type Console } from './console.ts';
 import { linkDevices, makeDevices } from './devices.ts';
 import { runHooks } from './hooks.ts';
@@ -21,6 +23,7 @@ import { loadLate, prepareProcess, type ProcessSetup } from './prepare-process.t
 import {
   enterRoot,
   enterRootByChroot,
+  enterSharedRoot,
   makePathReadOnly,
   makeRootReadOnly,
   maskPath,
@@ -64,7 +67,7 @@ const STEPS: readonly (readonly [name: string, step: (init: Init) => void])[] = 
   ['session', newSession],
   ['cgroup namespace', newCgroupNamespace],
   ['loopback', (c) => made(c, 'network') && bringUpLoopback()],
-  ['root', (c) => void (c.root = prepareRoot(c.state.rootfs, c.spec.linux?.rootfsPropagation ?? ''))],
+  ['root', prepare],
   ['mounts', mountEverything],
   ['devices', deviceFiles],
   ['working directory', (c) => closeSync(mkdirAllInRoot(c.root, c.process.cwd))],
@@ -83,7 +86,7 @@ const STEPS: readonly (readonly [name: string, step: (init: Init) => void])[] = 
   ['read-only paths', (c) => c.spec.linux?.readonlyPaths?.forEach((path) => makePathReadOnly(c.root, path))],
   ['masked paths', (c) => c.spec.linux?.maskedPaths?.forEach((path) => maskPath(c.root, path))],
   // The image's files from here on.
-  ['change of root', (c) => (c.noPivot ? enterRootByChroot(c.root) : enterRoot(c.root))],
+  ['change of root', changeRoot],
   ['propagation of the root', (c) => setRootPropagation(c.spec.linux?.rootfsPropagation ?? '')],
   ['read-only root', (c) => c.spec.root?.readonly && makeRootReadOnly()],
   ['hostname', hostname],
@@ -135,6 +138,23 @@ function made({ spec }: Pick<Init, 'spec'>, type: NamespaceType): boolean {
   return spec.linux?.namespaces?.some((namespace) => namespace.type === type && !namespace.path) ?? false;
 }
 
+/** Whether what is mounted from here on is this container's alone. */
+const hasOwnMounts = ({ spec }: Init): boolean =>
+  spec.linux?.namespaces?.some(({ type }) => type === 'mount') ?? false;
+
+function prepare(init: Init): void {
+  const { rootfs } = init.state;
+  init.root = hasOwnMounts(init)
+    ? prepareRoot(rootfs, init.spec.linux?.rootfsPropagation ?? '')
+    : openSync(rootfs, O_PATH);
+}
+
+function changeRoot(init: Init): void {
+  if (!hasOwnMounts(init)) enterSharedRoot(init.root);
+  else if (init.noPivot) enterRootByChroot(init.root);
+  else enterRoot(init.root);
+}
+
 function newCgroupNamespace(init: Init): void {
   init.cgroups = cgroupPlaces();
   if (made(init, 'cgroup')) unshare(CLONE.NEWCGROUP);
@@ -155,8 +175,7 @@ function mountEverything(init: Init): void {
 function deviceFiles({ spec, root }: Init): void {
   const dev = spec.mounts?.find(({ destination }) => /^\/dev\/*$/.test(destination));
   if (dev?.type === 'bind' || dev?.options?.some((option) => /^r?bind$/.test(option))) return;
-  const inUserNamespace = spec.linux?.namespaces?.some(({ type }) => type === 'user') ?? false;
-  makeDevices(root, spec.linux?.devices ?? [], inUserNamespace);
+  makeDevices(root, spec.linux?.devices ?? [], isInUserNamespace());
   linkDevices(root);
 }
 

@@ -65,7 +65,10 @@ function withRightToFilter({ process: spec, identity, filter }: ProcessSetup): I
   const { capabilities } = identity;
   return {
     ...identity,
-    capabilities: { ...capabilities, permitted: [...new Set([...capabilities.permitted, mayFilter] as const)] },
+    capabilities: {
+      ...capabilities,
+      permitted: [...new Set([...capabilities.permitted, mayFilter] as const)],
+    },
   };
 }
 
@@ -124,4 +127,3 @@ function environment(env: readonly string[], uid: number): string[] {
   if (listenFds() > 0) all.push(`LISTEN_FDS=${listenFds()}`, 'LISTEN_PID=1');
   return all;
 }
-

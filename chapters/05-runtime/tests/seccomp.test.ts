@@ -78,14 +78,19 @@ describe('a filter', () => {
     const { status, out, err } = bench.run('echo $(grep ^Cap[EPBA] /proc/self/status)', (spec) => {
       spec.process.noNewPrivileges = noNewPrivileges;
       spec.process.user = { uid, gid: uid };
-      spec.linux.seccomp = { defaultAction: 'SCMP_ACT_ERRNO', syscalls: [{ names: BUSYBOX, action: 'SCMP_ACT_ALLOW' }] };
-      spec.process.capabilities = { bounding: ['CAP_KILL'], permitted: ['CAP_KILL'], effective: ['CAP_KILL'] };
+      spec.linux.seccomp = {
+        defaultAction: 'SCMP_ACT_ERRNO',
+        syscalls: [{ names: BUSYBOX, action: 'SCMP_ACT_ALLOW' }],
+      };
+      spec.process.capabilities = {
+        bounding: ['CAP_KILL'],
+        permitted: ['CAP_KILL'],
+        effective: ['CAP_KILL'],
+      };
     });
     expect({ status, err }).toEqual({ status: 0, err: '' });
     const kill = uid === 0 ? '0000000000000020' : '0000000000000000'; // a user who is not root has none after execve(2)
-    expect(out).toBe(
-      `CapPrm: ${kill} CapEff: ${kill} CapBnd: 0000000000000020 CapAmb: 0000000000000000\n`,
-    );
+    expect(out).toBe(`CapPrm: ${kill} CapEff: ${kill} CapBnd: 0000000000000020 CapAmb: 0000000000000000\n`);
   });
 
   it('is over startContainer hooks too', () => {
