@@ -38,3 +38,8 @@ export const c_fsconfig = declare<
 export const c_fsmount = declare<(number: number, fd: number, flags: number, attr: number) => number>(
   'long syscall(long number, int fd, unsigned int flags, unsigned int attr_flags)',
 );
+
+// Requests to a filesystem: ioctl(2), ioctl_btrfs(2)
+export const c_btrfs_ioctl = declare<(fd: number, op: number, type: 'void *', arg: Buffer) => number>(
+  'int ioctl(int fd, unsigned long op, ...)',
+);
