@@ -1,8 +1,8 @@
 import { closeSync, writeSync } from 'node:fs';
-import { spawn } from 'node:child_process';
 import { constants } from 'node:os';
 import { isMainThread } from 'node:worker_threads';
 import { checked, isErrno, SyscallError } from './errors.ts';
+import { runInForeground } from './foreground.ts';
 import { resetSignalsForExec } from './signals.ts';
 import {
   c_dup2,
@@ -59,22 +59,7 @@ export function isSingleThreaded(): boolean {
  */
 export async function singleThreaded(): Promise<void> {
   if (isSingleThreaded()) return;
-  const again = spawn(
-    process.execPath,
-    ['--single-threaded', ...process.execArgv, ...process.argv.slice(1)],
-    {
-      stdio: 'inherit',
-    },
-  );
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'] as const)
-    process.on(signal, () => {
-      // Ctrl-C reaches the child by itself: it is in the terminal's foreground group too.
-      if (signal === 'SIGTERM' || !process.stdin.isTTY) again.kill(signal);
-    });
-  const status = await new Promise<number>((resolve) =>
-    again.on('exit', (code, signal) => resolve(code ?? 128 + constants.signals[signal!])),
-  );
-  process.exit(status);
+  process.exit(await runInForeground(['--single-threaded', ...process.execArgv, ...process.argv.slice(1)]));
 }
 
 /**

@@ -3,9 +3,9 @@ import { closeSync, constants, fstatSync, openSync } from 'node:fs';
 import { posix } from 'node:path';
 import { fdPath, O_PATH, openInRoot, openInRootIfThere } from '../02-namespaces/index.ts';
 import { treeEntries } from './diff-layer.ts';
-import { globRegExp } from './dockerignore.ts';
 import { invalidArgument } from './errors.ts';
 import { fsPath, readNames } from './file-names.ts';
+import { glob } from './glob.ts';
 import type { TarInput } from './tar.ts';
 
 /** What COPY copies: found in a folder (the context, or another stage's files), and where it goes. */
@@ -82,7 +82,7 @@ function matching(rootFd: number, source: string): string[] {
   for (const part of parts) {
     const isPattern = /[*?[]/.test(part);
     found = found.flatMap((dir) => {
-      const names = isPattern ? namesIn(rootFd, dir).filter((name) => globRegExp(part).test(name)) : [part];
+      const names = isPattern ? namesIn(rootFd, dir).filter(glob(part)) : [part];
       return names.map((name) => posix.join(dir, name)).filter((path) => isThere(rootFd, path));
     });
   }
