@@ -1,4 +1,4 @@
-import { createReadStream, lstatSync, readlinkSync, statSync } from 'node:fs';
+import { closeSync, createReadStream, lstatSync, openSync, readlinkSync, readSync, statSync } from 'node:fs';
 import { posix } from 'node:path';
 import { decodeName, fsPath } from './file-names.ts';
 import type { LayerStack } from './layer-stack.ts';
@@ -77,11 +77,30 @@ function* entriesOf(tree: Tree, as: string, follow = false): Generator<TarInput>
 
 const BYTES = { encoding: 'buffer' } as const;
 
+/** What is read at once; a larger file is read piece by piece. Bytes. */
+const SMALL = 256 << 10;
+
 /** A file's bytes, opened each time they are asked for; what it grows by meanwhile is left out. */
 function fileBytes(path: string, size: number): AsyncIterable<Uint8Array> {
   const open = (): NodeJS.AsyncIterator<Uint8Array> =>
-    createReadStream(fsPath(path), { end: size - 1, highWaterMark: 1 << 18 })[Symbol.asyncIterator]();
+    size <= SMALL
+      ? smallFile(path, size)
+      : createReadStream(fsPath(path), { end: size - 1, highWaterMark: SMALL })[Symbol.asyncIterator]();
   return { [Symbol.asyncIterator]: open };
+}
+
+/** Most files are small, and a trip to another thread for each call would take longer than the call. */
+async function* smallFile(path: string, size: number): AsyncGenerator<Uint8Array> {
+  const fd = openSync(fsPath(path), 'r');
+  try {
+    const buffer = Buffer.allocUnsafe(size);
+    let read = 0;
+    for (let got = -1; got !== 0 && read < size; read += got)
+      got = readSync(fd, buffer, read, size - read, read);
+    yield buffer.subarray(0, read);
+  } finally {
+    closeSync(fd);
+  }
 }
 
 function typeOf(stat: ReturnType<typeof lstatSync> & object): TarHeader['type'] | undefined {

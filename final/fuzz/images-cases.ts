@@ -36,16 +36,18 @@ export interface Kind {
   name: string;
   /** How many of a hundred cases. */
   share: number;
+  /** What it may change, and is looked at afterwards. */
+  touches: 'nothing' | 'files' | 'stores';
   run(next: Next, ground: Ground): Promise<unknown>;
 }
 
 export const KINDS: readonly Kind[] = [
-  { name: 'layer', share: 35, run: layer },
-  { name: 'archive', share: 15, run: archive },
-  { name: 'documents', share: 15, run: documents },
-  { name: 'registry', share: 10, run: registry },
-  { name: 'dockerfile', share: 15, run: dockerfile },
-  { name: 'text', share: 10, run: text },
+  { name: 'layer', share: 35, touches: 'files', run: layer },
+  { name: 'archive', share: 15, touches: 'stores', run: archive },
+  { name: 'documents', share: 15, touches: 'stores', run: documents },
+  { name: 'registry', share: 10, touches: 'stores', run: registry },
+  { name: 'dockerfile', share: 15, touches: 'nothing', run: dockerfile },
+  { name: 'text', share: 10, touches: 'nothing', run: text },
 ];
 
 /** Bytes in pieces of chance. */
