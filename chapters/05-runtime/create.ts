@@ -13,6 +13,8 @@ import { runHooks } from './hooks.ts';
 import { checkCapabilities, readIdentity, rlimitNumber } from './identity.ts';
 import { runInit } from './init.ts';
 import { launch, type NamespacePlan } from './launch.ts';
+import { makeNotifyFolder, withNotifySocket } from './notify.ts';
+import { sendPidfd } from './pidfd.ts';
 import { openProcfs } from './procfs.ts';
 import { log } from './log.ts';
 import { sendListener } from './seccomp-listener.ts';
@@ -38,6 +40,8 @@ export interface CreateOptions {
   bundle: string;
   /** File to write the first process's id to. */
   pidFile?: string | undefined;
+  /** Path of the socket that is to get a descriptor of the first process. */
+  pidfdSocket?: string | undefined;
   /** Path of the socket that is to get the terminal; or, for `run`, an end of a pair. */
   consoleSocket?: string | number | undefined;
   noPivot?: boolean;
@@ -55,7 +59,7 @@ export function createContainer(context: Context, options: CreateOptions): Conta
   const { id } = options;
   checkId(id);
   const bundle = loadBundle(options.bundle);
-  const { spec } = bundle;
+  const spec = withNotifySocket(bundle.spec, context.root, id);
   const identity = readIdentity(spec.process!);
   const resources = containerResources(spec, context);
   checkBeforehand(spec, resources, options);
@@ -91,6 +95,7 @@ export function createContainer(context: Context, options: CreateOptions): Conta
     saveState(context.root, state);
     try {
       fifo = makeFifo(context.root, state);
+      makeNotifyFolder(context.root, id);
       sources = openBindSources(spec.mounts ?? [], bundle.dir, spec.linux ?? {});
       let cgroup: Cgroup;
       launch(
@@ -131,6 +136,7 @@ export function createContainer(context: Context, options: CreateOptions): Conta
             // Limits come last: what this runtime itself needed on the way is not the container's.
             cgroup.set(resources);
             if (options.pidFile !== undefined) writePidFile(options.pidFile, state.pid);
+            sendPidfd(options.pidfdSocket, state.pid);
           },
         },
       );

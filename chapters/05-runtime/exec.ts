@@ -10,6 +10,7 @@ import { joinCgroup } from './exec-cgroup.ts';
 import { launch, type NamespacePlan } from './launch.ts';
 import { log } from './log.ts';
 import { using } from './attach.ts';
+import { sendPidfd } from './pidfd.ts';
 import { loadLate, prepareProcess, type ProcessSetup } from './prepare-process.ts';
 import { openProcfs } from './procfs.ts';
 import { enterSharedRoot } from './rootfs.ts';
@@ -24,6 +25,8 @@ import { becomeProgram } from './trampoline.ts';
 export interface ExecOptions {
   process: OciProcess;
   pidFile?: string | undefined;
+  /** Path of the socket that is to get a descriptor of the process. */
+  pidfdSocket?: string | undefined;
   /** A connected socket that is to get the terminal. */
   consoleSocket?: number | undefined;
   preserve?: readonly number[];
@@ -94,6 +97,7 @@ export function execInContainer(context: Context, id: string, options: ExecOptio
         debug: (message) => log(context.log, 'debug', message),
         ready: () => {
           if (options.pidFile !== undefined) writePidFile(options.pidFile, born);
+          sendPidfd(options.pidfdSocket, born);
         },
       },
     );
