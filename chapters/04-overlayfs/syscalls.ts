@@ -22,3 +22,24 @@ export const c_utimensat = declare<
 
 // Locks on open files: flock(2)
 export const c_flock = declare<(fd: number, operation: number) => number>('int flock(int fd, int operation)');
+
+/**
+ * The new mount API, a step at a time: fsopen(2), fsconfig(2), fsmount(2), of Linux 5.2. glibc has no functions for them before 2.36; the
+ * numbers are the same on all machines.
+ */
+export const SYS = { fsopen: 430, fsconfig: 431, fsmount: 432 } as const;
+
+export const c_fsopen = declare<(number: number, fsname: string, flags: number) => number>(
+  'long syscall(long number, const char *fsname, unsigned int flags)',
+);
+export const c_fsconfig = declare<
+  (number: number, fd: number, cmd: number, key: string | null, value: string | null, aux: number) => number
+>('long syscall(long number, int fd, unsigned int cmd, const char *key, const char *value, int aux)');
+export const c_fsmount = declare<(number: number, fd: number, flags: number, attr: number) => number>(
+  'long syscall(long number, int fd, unsigned int flags, unsigned int attr_flags)',
+);
+
+// Requests to a filesystem: ioctl(2), ioctl_btrfs(2)
+export const c_btrfs_ioctl = declare<(fd: number, op: number, type: 'void *', arg: Buffer) => number>(
+  'int ioctl(int fd, unsigned long op, ...)',
+);

@@ -95,7 +95,8 @@ export function upperTree({ upper, lowers, userxattr = false }: LayerStack): Upp
 export function plainTree(
   root: string,
 ): Pick<UpperTree, 'names' | 'isWhiteout' | 'isOpaque' | 'locate' | 'bytesOf'> {
-  const locate = (path: string): string => join(root, path);
+  // The top may be a file: no slash after it.
+  const locate = (path: string): string => (path === '/' ? root : join(root, path));
   return {
     names: (dir) => readNames(locate(dir)),
     isWhiteout: () => false,

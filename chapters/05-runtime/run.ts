@@ -3,6 +3,7 @@ import type { Context } from './context.ts';
 import { createContainer, type CreateOptions } from './create.ts';
 import { foregroundTerminal, waitInForeground, type ForegroundTerminal } from './foreground.ts';
 import { loadBundle } from './bundle.ts';
+import { awaitReady, openNotifySocket, watchReady, type NotifySocket } from './notify.ts';
 import { openFifo, poststart } from './start.ts';
 
 export interface RunOptions extends CreateOptions {
@@ -27,17 +28,24 @@ export async function runContainer(context: Context, options: RunOptions): Promi
       terminal ? { ...options, consoleSocket: terminal.socket } : options,
     );
     const container = containerOf(context.root, state);
+    let ready: NotifySocket | undefined;
     try {
+      ready = openNotifySocket(context.root, state.id);
       const connection = terminal?.connect();
       openFifo(context, container);
       poststart(context, container);
+      if (ready && detach) awaitReady(ready, state);
       if (detach) return 0;
+      const endWatch = ready && watchReady(ready);
       const status = await waitInForeground(state.pid, connection);
+      endWatch?.();
       if (!options.keep) destroy(context, container);
       return status;
     } catch (error) {
       destroy(context, container);
       throw error;
+    } finally {
+      ready?.close();
     }
   } finally {
     terminal?.close();

@@ -19,6 +19,7 @@ export function createOptions(
     id,
     bundle: options.bundle ?? '.',
     pidFile: options['pid-file'],
+    pidfdSocket: options['pidfd-socket'],
     consoleSocket: options['console-socket'],
     noPivot: options['no-pivot'] ?? false,
     noNewKeyring: options['no-new-keyring'] ?? false,

@@ -31,6 +31,7 @@ export const run: Run = async (context, options, [id, ...command]) => {
     const pid = execInContainer(context, id!, {
       process: process_,
       pidFile: options['pid-file'],
+      pidfdSocket: options['pidfd-socket'],
       consoleSocket: socket,
       preserve,
       ignorePaused: options['ignore-paused'] ?? false,
