@@ -50,6 +50,7 @@ export { pushImage, type PushOptions } from './push.ts';
 export { parseDockerfile, type Dockerfile, type Instruction, type Stage } from './dockerfile.ts';
 export { operands, pairs, words, type Variables } from './dockerfile-words.ts';
 export { commandOf as shellCommand, CONFIG_CHANGES, DEFAULT_SHELL } from './dockerfile-config.ts';
+export { historyStep, nop } from './dockerfile-history.ts';
 export { dockerignore } from './dockerignore.ts';
 export { glob } from './glob.ts';
 export { downloadFile, isAddress } from './download-file.ts';

@@ -123,10 +123,9 @@ export async function withCopies<T>(
   const work = async (root: string): Promise<T> => {
     const copies = findCopies({ root, sources: downloads.sources, ...request });
     try {
-      const kind = given.length > 1 ? 'multi' : isDirectory(root, given[0]!) ? 'dir' : 'file';
       // Docker's line of history to the letter, the missing space included.
       const owner = chown === undefined ? '' : `--chown=${chown}`;
-      const text = `${name} ${owner}${kind}:${await digestOfCopies(copies)} in ${destination} `;
+      const text = `${name} ${owner}${kindOf(root, given)}${await digestOfCopies(copies)} in ${destination} `;
       // What was fetched stays as it is, even a tar.
       const unpackTo = name === 'ADD' && !given.some(isAddress) ? place : undefined;
       return await use({
@@ -144,6 +143,13 @@ export async function withCopies<T>(
   } finally {
     downloads.remove();
   }
+}
+
+/** What Docker puts before the digest of what is copied: nothing where it was fetched. */
+function kindOf(root: string, given: readonly string[]): string {
+  if (given.length > 1) return 'multi:';
+  if (isAddress(given[0]!)) return '';
+  return isDirectory(root, given[0]!) ? 'dir:' : 'file:';
 }
 
 /** An image that `--from` names, which is no stage of this build. @throws ApiError */

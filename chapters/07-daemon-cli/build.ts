@@ -1,6 +1,8 @@
 import {
   CONFIG_CHANGES,
+  historyStep,
   hostPlatform,
+  nop,
   parseDockerfile,
   StoreError,
   words,
@@ -49,8 +51,8 @@ export async function runBuild(build: Omit<Build, 'escape' | 'globals' | 'done'>
   const labels = Object.entries(build.request.labels);
   if (labels.length > 0) {
     const Labels = { ...defaultsOf(state!).Labels, ...Object.fromEntries(labels) };
-    const step = `LABEL ${labels.map(([name, value]) => `${name}=${value}`).join(' ')}`;
-    state = await advance(whole, state!, nop(step), { ...defaultsOf(state!), Labels });
+    const step = ` LABEL ${labels.map(([name, value]) => `${name}=${value}`).join(' ')}`;
+    state = await advance(whole, state!, nop(defaultsOf(state!), step), { ...defaultsOf(state!), Labels });
   }
   if (state!.id === '') throw badParameter('No image was generated. Is your Dockerfile empty?');
   return state!.id;
@@ -94,7 +96,7 @@ async function buildStage(
     announce(instruction.name, `${flags.join('')}${instruction.text}`);
     const before = state.id;
     state = await take(build, state, instruction);
-    if (state.id !== before || instruction.name === 'ARG') build.say(` ---> ${shortId(state.id)}\n`);
+    if (state.id !== before) build.say(` ---> ${shortId(state.id)}\n`);
   }
   return state;
 }
@@ -123,18 +125,23 @@ async function baseOf(build: Build, { base, from }: Stage): Promise<StageState> 
   return { id: image.id, config: image.config, layers: image.manifest.layers, ...fresh };
 }
 
-const nop = (step: string): string => `/bin/sh -c #(nop) ${step}`;
-
 /** One instruction. */
 async function take(build: Build, state: StageState, instruction: Instruction): Promise<StageState> {
   const { name, text } = instruction;
   if (name === 'ARG') {
     const args = new Map(state.args);
-    declareArgument(build, args, instruction, variablesOf(state), build.globals);
-    return { ...state, args };
+    const step = declareArgument(build, args, instruction, variablesOf(state), build.globals);
+    // A step like others, if there is an image to note it in.
+    const next =
+      state.id === ''
+        ? state
+        : await advance(build, state, nop(defaultsOf(state), ` ARG ${step}`), defaultsOf(state));
+    return { ...next, args };
   }
   if (name === 'MAINTAINER')
-    return advance(build, state, nop(` ${name} ${text}`), defaultsOf(state), undefined, { author: text });
+    return advance(build, state, nop(defaultsOf(state), ` ${name} ${text}`), defaultsOf(state), undefined, {
+      author: text,
+    });
   if (name === 'RUN') {
     if (state.id === '') throw badParameter('RUN on an empty base: FROM scratch has no program to run');
     const step = runStep(state, instruction, predefined(build.request.buildArgs));
@@ -142,15 +149,13 @@ async function take(build: Build, state: StageState, instruction: Instruction): 
   }
   if (name === 'COPY' || name === 'ADD')
     return withCopies(build, state, instruction, ({ text, run }) =>
-      advance(build, state, nop(text), defaultsOf(state), run),
+      advance(build, state, nop(defaultsOf(state), text), defaultsOf(state), run),
     );
-  const config = CONFIG_CHANGES[name]!(defaultsOf(state), instruction, variablesOf(state), build.escape);
+  const variables = variablesOf(state);
+  const config = CONFIG_CHANGES[name]!(defaultsOf(state), instruction, variables, build.escape);
   const files = name === 'WORKDIR' ? () => makeDirectory(build, state, config.WorkingDir!) : undefined;
-  // With the variables filled in, what is written here says what will be.
-  const changed = Object.entries(config).find(
-    ([key, value]) => value !== (defaultsOf(state) as Record<string, unknown>)[key],
-  );
-  return advance(build, state, nop(` ${name} ${changed ? JSON.stringify(changed[1]) : text}`), config, files);
+  const step = historyStep(instruction, config, variables, build.escape);
+  return advance(build, state, nop(config, step), config, files);
 }
 
 /** The image after a step: from the cache, or made. */
@@ -163,7 +168,9 @@ async function advance(
   more: Pick<ImageConfig, 'author'> = {},
 ): Promise<StageState> {
   const { daemon, cache, lease, say } = build;
-  const known = state.cached ? cache.find(state.id, step) : undefined;
+  // What is written may be read in two ways (ENV a="1 b=2"): what came of it decides, too.
+  const key = `${step}\0${JSON.stringify(config)}`;
+  const known = state.cached ? cache.find(state.id, key) : undefined;
   const found = known && (await daemon.images.find(known).catch(() => undefined));
   if (found) {
     say(' ---> Using cache\n');
@@ -173,19 +180,20 @@ async function advance(
   const whole = withStep(state.config, { config, ...more }, { created_by: step }, layer);
   const layers = [...state.layers, ...(layer ? [layer.descriptor] : [])];
   const id = await makeImage(daemon, { config: whole, layers, step: true }, lease);
-  await cache.add(state.id, step, id);
+  await cache.add(state.id, key, id);
   return { ...state, id, config: whole, layers, cached: false };
 }
 
-/** ARG: what the client gave, else the default, else what it was before the first FROM. */
+/** ARG: what the client gave, else the default, else what it was before the first FROM. Says what was declared. */
 function declareArgument(
   { request, escape }: Build,
   args: Map<string, string>,
   { text, line }: Instruction,
   variables: ReadonlyMap<string, string>,
   globals?: ReadonlyMap<string, string>,
-): void {
-  for (const word of words(text, variables, { escape, line })) {
+): string {
+  const declared = words(text, variables, { escape, line });
+  for (const word of declared) {
     const at = word.indexOf('=');
     const name = at === -1 ? word : word.slice(0, at);
     if (!/^\w+$/.test(name))
@@ -194,6 +202,7 @@ function declareArgument(
     const value = given ?? (at === -1 ? globals?.get(name) : word.slice(at + 1));
     if (value !== undefined && value !== null) args.set(name, value);
   }
+  return declared.join(' ');
 }
 
 /** The arguments that were given and need no ARG. */
