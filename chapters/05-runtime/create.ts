@@ -12,7 +12,7 @@ import {
 } from '../03-cgroups/index.ts';
 import { checkAppArmor } from './apparmor.ts';
 import { openBindSources, type BindSources } from './bind-sources.ts';
-import { loadBundle } from './bundle.ts';
+import type { Bundle } from './bundle.ts';
 import { connectConsoleSocket } from './console.ts';
 import { containerOf, destroy, startTimeOf, writePidFile } from './container.ts';
 import type { Context } from './context.ts';
@@ -41,8 +41,8 @@ import { writeOomScoreAdj } from './oom.ts';
 /** How to make a container. */
 export interface CreateOptions {
   id: string;
-  /** Directory with config.json. */
-  bundle: string;
+  /** What it is made of, read and checked. */
+  bundle: Bundle;
   /** File to write the first process's id to. */
   pidFile?: string | undefined;
   /** Path of the socket that is to get the terminal; or, for `run`, an end of a pair. */
@@ -56,12 +56,11 @@ export interface CreateOptions {
 /**
  * Makes a container: everything but the start of its program. Its first process waits, in its namespaces and its cgroup, for `start`. When this
  * throws, nothing of the container is left.
- * @throws Error; ConfigError for a config.json that is wrong, before anything is made
+ * @throws Error; for what can be known beforehand, before anything is made
  */
 export function createContainer(context: Context, options: CreateOptions): ContainerState {
-  const { id } = options;
+  const { id, bundle } = options;
   checkId(id);
-  const bundle = loadBundle(options.bundle);
   const { spec } = bundle;
   const identity = readIdentity(spec.process!);
   const resources = resourcesOf(spec);
