@@ -59,23 +59,8 @@ export function isSingleThreaded(): boolean {
  */
 export async function singleThreaded(): Promise<void> {
   if (isSingleThreaded()) return;
-  const { spawn } = await import('node:child_process');
-  const again = spawn(
-    process.execPath,
-    ['--single-threaded', ...process.execArgv, ...process.argv.slice(1)],
-    {
-      stdio: 'inherit',
-    },
-  );
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'] as const)
-    process.on(signal, () => {
-      // Ctrl-C reaches the child by itself: it is in the terminal's foreground group too.
-      if (signal === 'SIGTERM' || !process.stdin.isTTY) again.kill(signal);
-    });
-  const status = await new Promise<number>((resolve) =>
-    again.on('exit', (code, signal) => resolve(code ?? 128 + constants.signals[signal!])),
-  );
-  process.exit(status);
+  const { runInForeground } = await import('./foreground.ts');
+  process.exit(await runInForeground(['--single-threaded', ...process.execArgv, ...process.argv.slice(1)]));
 }
 
 /**

@@ -3,7 +3,7 @@ import { readControl, writeControl } from './control-file.ts';
 import type { Controller } from './controllers.ts';
 import type { CgroupHost, Hierarchy } from './detect.ts';
 import type { Cgroup } from './cgroup.ts';
-import { makeFolders, pidsIn, removeFolders, removeTree, until } from './folders.ts';
+import { makeFolders, pidsIn, removeFolders, removeTree, until, type Below } from './folders.ts';
 import { joinTrees } from './join.ts';
 import { killAll } from './kill.ts';
 import { applyWrites, checkResources } from './limits.ts';
@@ -16,14 +16,14 @@ import { freezeUnified } from './v2.ts';
  * groups, freezes and kills.
  * @throws what the kernel refuses; then the folders already made are gone again
  */
-export function createV1(host: CgroupHost, path: string): string[] {
+export function createV1(host: CgroupHost, path: string, below: Below): string[] {
   const made: string[] = [];
+  const make = (mountPoint: string, each: (folder: string) => void): void =>
+    void made.push(...makeFolders(below[mountPoint] ?? mountPoint, path, each));
   try {
     for (const { mountPoint, controllers } of host.hierarchies)
-      made.push(
-        ...makeFolders(mountPoint, path, controllers.includes('cpuset') ? inheritCpuset : () => undefined),
-      );
-    if (host.unified) made.push(...makeFolders(host.unified, path, () => undefined));
+      make(mountPoint, controllers.includes('cpuset') ? inheritCpuset : () => undefined);
+    if (host.unified) make(host.unified, () => undefined);
     return made;
   } catch (error) {
     removeFolders(made);
@@ -44,12 +44,13 @@ function inheritCpuset(folder: string): void {
 }
 
 /** The handle of a cgroup on v1 or hybrid. Nothing is read or made yet. */
-export function openV1(host: CgroupHost, path: string): Cgroup {
-  const folder = ({ mountPoint }: Hierarchy): string => join(mountPoint, path);
+export function openV1(host: CgroupHost, path: string, below: Below): Cgroup {
+  const at = (mountPoint: string): string => join(below[mountPoint] ?? mountPoint, path);
+  const folder = ({ mountPoint }: Hierarchy): string => at(mountPoint);
   const byController: Partial<Record<Controller, string>> = Object.fromEntries(
     host.hierarchies.flatMap((h) => h.controllers.map((controller) => [controller, folder(h)])),
   );
-  const unified = host.unified && join(host.unified, path);
+  const unified = host.unified && at(host.unified);
   const folders = [...host.hierarchies.map(folder), ...(unified ? [unified] : [])];
   const freezer = byController.freezer;
   const trees = [

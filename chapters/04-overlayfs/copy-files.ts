@@ -1,10 +1,11 @@
 import { createHash } from 'node:crypto';
-import { closeSync, constants, fstatSync, openSync, readdirSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync } from 'node:fs';
 import { posix } from 'node:path';
 import { fdPath, O_PATH, openInRoot, openInRootIfThere } from '../02-namespaces/index.ts';
 import { treeEntries } from './diff-layer.ts';
-import { globRegExp } from './dockerignore.ts';
 import { invalidArgument } from './errors.ts';
+import { fsPath, readNames } from './file-names.ts';
+import { glob } from './glob.ts';
 import type { TarInput } from './tar.ts';
 
 /** What COPY copies: found in a folder (the context, or another stage's files), and where it goes. */
@@ -48,7 +49,7 @@ export function findCopies({ root, sources, destination, intoDirectory, owner, m
       );
     const place = posix.resolve('/', destination).slice(1);
     const entries = found.flatMap((path) => {
-      const fd = openInRoot(rootFd, path, { flags: O_PATH });
+      const fd = openInRoot(rootFd, fsPath(path), { flags: O_PATH });
       handles.push(fd);
       if (fstatSync(fd).isDirectory())
         return [...treeEntries(fdPath(fd, '.'), '')].map((entry) => below(place, entry));
@@ -81,7 +82,7 @@ function matching(rootFd: number, source: string): string[] {
   for (const part of parts) {
     const isPattern = /[*?[]/.test(part);
     found = found.flatMap((dir) => {
-      const names = isPattern ? namesIn(rootFd, dir).filter((name) => globRegExp(part).test(name)) : [part];
+      const names = isPattern ? namesIn(rootFd, dir).filter(glob(part)) : [part];
       return names.map((name) => posix.join(dir, name)).filter((path) => isThere(rootFd, path));
     });
   }
@@ -93,16 +94,16 @@ function matching(rootFd: number, source: string): string[] {
 }
 
 function isThere(rootFd: number, path: string): boolean {
-  const fd = openInRootIfThere(rootFd, path, { flags: O_PATH });
+  const fd = openInRootIfThere(rootFd, fsPath(path), { flags: O_PATH });
   if (fd !== undefined) closeSync(fd);
   return fd !== undefined;
 }
 
 function namesIn(rootFd: number, dir: string): string[] {
-  const fd = openInRootIfThere(rootFd, dir || '.', { flags: O_PATH | constants.O_DIRECTORY });
+  const fd = openInRootIfThere(rootFd, fsPath(dir || '.'), { flags: O_PATH | constants.O_DIRECTORY });
   if (fd === undefined) return [];
   try {
-    return readdirSync(fdPath(fd, '.'));
+    return readNames(fdPath(fd, '.'));
   } finally {
     closeSync(fd);
   }

@@ -1,5 +1,6 @@
-import { lstat, readdir } from 'node:fs/promises';
+import { lstat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { fsPath, readNames } from './file-names.ts';
 import type { Usage } from './snapshotter.ts';
 
 const BYTES_PER_BLOCK = 512;
@@ -9,7 +10,7 @@ export async function diskUsage(path: string): Promise<Usage> {
   const seen = new Set<string>();
   const usage: Usage = { size: 0, inodes: 0 };
   const visit = async (path: string): Promise<void> => {
-    const { dev, ino, blocks, isDirectory } = await lstat(path).then((stat) => ({
+    const { dev, ino, blocks, isDirectory } = await lstat(fsPath(path)).then((stat) => ({
       ...stat,
       isDirectory: stat.isDirectory(),
     }));
@@ -19,7 +20,7 @@ export async function diskUsage(path: string): Promise<Usage> {
       usage.inodes++;
       usage.size += blocks * BYTES_PER_BLOCK;
     }
-    if (isDirectory) for (const name of await readdir(path)) await visit(join(path, name));
+    if (isDirectory) for (const name of readNames(path)) await visit(join(path, name));
   };
   await visit(path);
   return usage;

@@ -1,23 +1,23 @@
 import { declare } from '../01-processes/index.ts';
 
-// (ssize_t is intptr_t to koffi.)
+// (ssize_t is intptr_t to koffi. A Buffer given as a string carries its own NUL.)
 // Special files and extended attributes: mknod(2), setxattr(2). What whiteouts and opaque directories are made of.
-export const c_mknod = declare<(path: string, mode: number, dev: number) => number>(
+export const c_mknod = declare<(path: string | Buffer, mode: number, dev: number) => number>(
   'int mknod(const char *path, unsigned int mode, uint64_t dev)',
 );
 export const c_lsetxattr = declare<
-  (path: string, name: string, value: Uint8Array, size: number, flags: number) => number
+  (path: string | Buffer, name: string | Buffer, value: Uint8Array, size: number, flags: number) => number
 >('int lsetxattr(const char *path, const char *name, const void *value, size_t size, int flags)');
 export const c_lgetxattr = declare<
-  (path: string, name: string, value: Uint8Array | null, size: number) => number
+  (path: string | Buffer, name: string | Buffer, value: Uint8Array | null, size: number) => number
 >('intptr_t lgetxattr(const char *path, const char *name, void *value, size_t size)');
-export const c_llistxattr = declare<(path: string, list: Uint8Array | null, size: number) => number>(
+export const c_llistxattr = declare<(path: string | Buffer, list: Uint8Array | null, size: number) => number>(
   'intptr_t llistxattr(const char *path, void *list, size_t size)',
 );
 
 // Times in nanoseconds: utimensat(2)
 export const c_utimensat = declare<
-  (dirfd: number, path: string, times: BigInt64Array, flags: number) => number
+  (dirfd: number, path: string | Buffer, times: BigInt64Array, flags: number) => number
 >('int utimensat(int dirfd, const char *path, const int64_t *times, int flags)');
 
 // Locks on open files: flock(2)

@@ -1,19 +1,12 @@
 import { chownSync, closeSync, openSync } from 'node:fs';
-import { userInfo } from 'node:os';
 import { checked } from '../01-processes/index.ts';
-import { O_PATH, toHostId, type NamespaceKind } from '../02-namespaces/index.ts';
-import {
-  checkResources,
-  createCgroup,
-  DEFAULT_DEVICE_RULES,
-  openCgroup,
-  type DeviceRule,
-  type LinuxResources,
-} from '../03-cgroups/index.ts';
+import { O_PATH, toHostId, userName, type NamespaceKind } from '../02-namespaces/index.ts';
+import { checkResources, type Cgroup, type LinuxResources } from '../03-cgroups/index.ts';
 import { checkAppArmor } from './apparmor.ts';
 import { openBindSources, type BindSources } from './bind-sources.ts';
 import type { Bundle } from './bundle.ts';
 import { connectConsoleSocket } from './console.ts';
+import { checkUsedCgroup, containerResources, enterNewCgroup, placeCgroup } from './container-cgroup.ts';
 import { containerOf, destroy, startTimeOf, writePidFile } from './container.ts';
 import type { Context } from './context.ts';
 import { runHooks } from './hooks.ts';
@@ -24,6 +17,7 @@ import { openProcfs } from './procfs.ts';
 import { log } from './log.ts';
 import { sendListener } from './seccomp-listener.ts';
 import { compileSeccomp } from './seccomp.ts';
+import { mountsBefore } from './shared-mounts.ts';
 import { NAMESPACE_TYPES, type OciSpec } from './spec.ts';
 import {
   checkId,
@@ -36,7 +30,6 @@ import {
 } from './state.ts';
 import { c_mknodat } from './syscalls.ts';
 import { sysctlNamespace } from './sysctl.ts';
-import { writeOomScoreAdj } from './oom.ts';
 
 /** How to make a container. */
 export interface CreateOptions {
@@ -63,40 +56,42 @@ export function createContainer(context: Context, options: CreateOptions): Conta
   checkId(id);
   const { spec } = bundle;
   const identity = readIdentity(spec.process!);
-  const resources = resourcesOf(spec);
+  const resources = containerResources(spec, context);
   checkBeforehand(spec, resources, options);
   if (!spec.linux?.namespaces?.some(({ type }) => type === 'user')) checkCapabilities(identity);
-  const cgroupPath = cgroupPathOf(spec, id);
+  const cgroupRecord = placeCgroup(spec, id, context);
   const filter = spec.linux?.seccomp && compileSeccomp(spec.linux.seccomp);
 
   const consoleSocket =
     typeof options.consoleSocket === 'string' && spec.process!.terminal
       ? connectConsoleSocket(options.consoleSocket)
       : (options.consoleSocket as number | undefined);
-  claimId(context.root, id);
+  const before = mountsBefore(spec, bundle.rootfs);
   const state: ContainerState = {
     version: 1,
     id,
     bundle: bundle.dir,
     rootfs: bundle.rootfs,
     created: new Date().toISOString(),
-    owner: userInfo().username,
+    owner: userName(process.geteuid!()),
     pid: 0,
     startTime: 0,
-    cgroup: cgroupPath,
+    ...cgroupRecord,
     spec,
+    ...(before && { mountsBefore: before }),
   };
+  const proc = openProcfs();
   let fifo = -1;
   let sources: BindSources = new Map();
-  const proc = openProcfs();
+  claimId(context.root, id);
   try {
-    checkUsedCgroup(context, cgroupPath);
+    checkUsedCgroup(context, state);
     // From here on `delete --force` finds everything, should this process be killed.
     saveState(context.root, state);
     try {
       fifo = makeFifo(context.root, state);
       sources = openBindSources(spec.mounts ?? [], bundle.dir, spec.linux ?? {});
-      const cgroup = createCgroup(cgroupPath);
+      let cgroup: Cgroup;
       launch(
         namespacePlan(spec),
         (channel) =>
@@ -119,11 +114,10 @@ export function createContainer(context: Context, options: CreateOptions): Conta
           ),
         {
           born: (pid) => {
-            cgroup.add(pid);
             state.pid = pid;
             state.startTime = startTimeOf(pid);
+            cgroup = enterNewCgroup(context, state, pid, spec);
             saveState(context.root, state);
-            writeOomScoreAdj(pid, spec.process!.oomScoreAdj);
           },
           seccomp: (pid, fd) =>
             sendListener(spec.linux!.seccomp!, { pid, fd, state: ociState(state, 'creating') }),
@@ -175,44 +169,6 @@ function checkBeforehand(spec: OciSpec, resources: LinuxResources, options: Crea
   }
 }
 
-/** The spec's limits, and the devices that every container may use. */
-function resourcesOf(spec: OciSpec): LinuxResources {
-  const resources = (spec.linux?.resources ?? {}) as LinuxResources;
-  const devices = resources.devices?.length ? resources.devices : [{ allow: false, access: 'rwm' }];
-  return { ...resources, devices: [...devices.map(withoutAll), ...DEFAULT_DEVICE_RULES] };
-}
-
-/** Some write `a` among the letters of access, which is a type: runc takes no notice of it. */
-const withoutAll = (rule: DeviceRule): DeviceRule =>
-  rule.access?.includes('a') ? { ...rule, access: rule.access.replaceAll('a', '') || 'rwm' } : rule;
-
-/**
- * cgroupsPath as the cgroupfs driver reads it: from the top of each tree. Without one it is `/ID`.
- * @throws Error for a path in systemd's spelling
- */
-function cgroupPathOf(spec: OciSpec, id: string): string {
-  const path = spec.linux?.cgroupsPath || `/${id}`;
-  if (/^[^/]*:[^/]*:[^/]*$/.test(path))
-    throw new Error(
-      `linux.cgroupsPath: ${JSON.stringify(path)} is for the systemd driver, which this runtime does not have yet`,
-    );
-  return path.startsWith('/') ? path : `/${path}`;
-}
-
-/**
- * Looks at a cgroup that is there already. Processes in it share the container's limits, are paused and are counted with it: runc only says so,
- * and so does this runtime, which never ends more than the container's own (see `destroy`).
- * @throws Error for a frozen one: whoever joins it stops, in the middle of being made
- */
-function checkUsedCgroup({ log: to }: Context, path: string): void {
-  const cgroup = openCgroup(path);
-  if (!cgroup.exists()) return;
-  if (cgroup.frozen()) throw new Error(`linux.cgroupsPath: container's cgroup unexpectedly frozen: ${path}`);
-  const pids = cgroup.pids();
-  if (pids.length > 0)
-    log(to, 'warning', `container's cgroup is not empty: ${pids.length} process(es) found in ${path}`);
-}
-
 /** Where each namespace of the container comes from. */
 function namespacePlan(spec: OciSpec): NamespacePlan {
   const plan: NamespacePlan = { make: new Set(), join: {} };
@@ -227,6 +183,7 @@ function namespacePlan(spec: OciSpec): NamespacePlan {
     ...plan,
     ...(plan.make.has('user') && { idMaps: { uid: uidMappings!, gid: gidMappings! } }),
     ...(timeOffsets && { timeOffsets }),
+    oomScoreAdj: spec.process!.oomScoreAdj,
   };
 }
 

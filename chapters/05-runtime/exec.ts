@@ -6,13 +6,13 @@ import { openConsole, sendTerminal } from './console.ts';
 import { openContainer, writePidFile, type Container } from './container.ts';
 import type { Context } from './context.ts';
 import { checkCapabilities, readIdentity, rlimitNumber } from './identity.ts';
-import { loadLate, prepareProcess, type ProcessSetup } from './init.ts';
 import { joinCgroup } from './exec-cgroup.ts';
 import { launch, type NamespacePlan } from './launch.ts';
 import { log } from './log.ts';
-import { writeOomScoreAdj } from './oom.ts';
 import { using } from './attach.ts';
+import { loadLate, prepareProcess, type ProcessSetup } from './prepare-process.ts';
 import { openProcfs } from './procfs.ts';
+import { enterSharedRoot } from './rootfs.ts';
 import { setAffinity } from './scheduling.ts';
 import { sendListener } from './seccomp-listener.ts';
 import { compileSeccomp } from './seccomp.ts';
@@ -46,7 +46,7 @@ export function execInContainer(context: Context, id: string, options: ExecOptio
   checkAppArmor(spec.apparmorProfile);
   for (const { type } of spec.rlimits ?? []) rlimitNumber(type);
   const identity = readIdentity(spec);
-  const plan = joinPlan(container);
+  const plan = { ...joinPlan(container), oomScoreAdj: spec.oomScoreAdj };
   if (plan.join.user === undefined) checkCapabilities(identity);
   const { seccomp, personality } = container.state.spec.linux ?? {};
   const setup: ProcessSetup = {
@@ -58,6 +58,9 @@ export function execInContainer(context: Context, id: string, options: ExecOptio
     personality,
     proc: openProcfs(),
   };
+  // Who shares the machine's mounts has no namespace that would lead to its root.
+  const sharedRoot =
+    plan.join.mnt === undefined ? openSync(`/proc/${container.state.pid}/root`, O_PATH) : undefined;
   let born = 0;
   try {
     return launch(
@@ -66,6 +69,7 @@ export function execInContainer(context: Context, id: string, options: ExecOptio
         channel.awaitGo();
         channel.send({ type: 'debug', message: 'child process in init()' });
         setsid();
+        if (sharedRoot !== undefined) enterSharedRoot(sharedRoot);
         const { executable, argv, env } = prepareProcess(
           setup,
           spec.terminal ? terminal(setup) : undefined,
@@ -84,7 +88,6 @@ export function execInContainer(context: Context, id: string, options: ExecOptio
           setAffinity(pid, affinity?.initial, 'process.execCPUAffinity.initial');
           joinCgroup(container, pid, options.cgroup ?? []);
           setAffinity(pid, affinity?.final, 'process.execCPUAffinity.final');
-          writeOomScoreAdj(pid, spec.oomScoreAdj);
         },
         seccomp: (pid, fd) =>
           sendListener(seccomp!, { pid, fd, state: ociState(container.state, container.status()) }),
@@ -96,6 +99,7 @@ export function execInContainer(context: Context, id: string, options: ExecOptio
     );
   } finally {
     closeSync(setup.proc);
+    if (sharedRoot !== undefined) closeSync(sharedRoot);
   }
 }
 

@@ -19,8 +19,6 @@ export interface Verb {
   options: OptionTable;
   /** How many words beside the options: at least, at most. */
   words: readonly [number, number];
-  /** For everyone, not for root alone. */
-  anyone?: true;
   /** Whether options may follow words. Default: yes. */
   mixed?: boolean;
   /** Its options are nobody's business here: none is refused. */
@@ -222,7 +220,6 @@ export const VERBS: Readonly<Record<string, Verb>> = {
   spec: {
     usage: '[options]',
     help: 'write a config.json to begin with',
-    anyone: true,
     options: {
       bundle: start.bundle,
       rootless: { takes: 'nothing', help: 'for a user who is not root' },
@@ -233,7 +230,6 @@ export const VERBS: Readonly<Record<string, Verb>> = {
   features: {
     usage: '',
     help: 'print what this runtime can do, as JSON',
-    anyone: true,
     options: {},
     words: [0, 0],
     load: async () => (await import('./verb-features.ts')).run,

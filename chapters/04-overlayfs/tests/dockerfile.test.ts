@@ -5,6 +5,7 @@ import {
   CONFIG_CHANGES,
   dockerignore,
   findCopies,
+  glob,
   parseDockerfile,
   words,
   type ContainerDefaults,
@@ -83,6 +84,12 @@ describe('words', () => {
   test.each(["'a", '"a', '${a', '${a!b}', '${none:?must be}'])('%s is refused', (text) => {
     expect(() => cut(text)).toThrow('line 1');
   });
+
+  test('variables within variables end somewhere', () => {
+    const nested = (depth: number): string => `${'${none:-'.repeat(depth)}x${'}'.repeat(depth)}`;
+    expect(cut(nested(100))).toEqual(['x']);
+    expect(() => cut(nested(20_000))).toThrow('line 1: variables within variables, more than 100 deep');
+  });
 });
 
 describe('instructions that change the configuration', () => {
@@ -140,6 +147,31 @@ describe('.dockerignore', () => {
   ])('%j', (text, ignored, kept) => {
     const is = dockerignore(text);
     expect([ignored.filter((path) => !is(path)), kept.filter(is)]).toEqual([[], []]);
+  });
+});
+
+describe('a pattern', () => {
+  test.each([
+    ['a*c', ['ac', 'abc'], ['a/c', 'abcd']],
+    ['a/**/b', ['a/b', 'a/x/b', 'a/x/y/b'], ['ab', 'a/xb']],
+    ['a/**', ['a/', 'a/b/c'], ['a']],
+    ['[a-c]', ['a', 'b', 'c'], ['d', '-']],
+    ['[^a-c]x', ['dx'], ['ax', 'x']],
+    ['[z-a]', [], ['a', 'm', 'z']],
+    ['[\\]-a]', [']', '^', 'a'], ['[']],
+    ['[a', ['[a'], ['a']],
+    ['a\\*', ['a*'], ['ab']],
+    ['(.+)$', ['(.+)$'], ['x']],
+    ['?', ['x', '\u{1F600}'], ['', '/', 'xy']],
+  ])('%j', (pattern, fitting, others) => {
+    const fits = glob(pattern);
+    expect([fitting.filter((text) => !fits(text)), others.filter(fits)]).toEqual([[], []]);
+  });
+
+  test('of any number of stars comes to an end', () => {
+    expect(glob('*a'.repeat(60))('a'.repeat(250) + 'b')).toBe(false);
+    expect(glob('**/a'.repeat(60))(`${'a/'.repeat(120)}b`)).toBe(false);
+    expect(glob('**'.repeat(1000))('x'.repeat(1000))).toBe(true);
   });
 });
 
