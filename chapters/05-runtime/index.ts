@@ -15,3 +15,4 @@ export type {
 } from './spec.ts';
 export { ConfigError, validateSpec, validateProcess } from './validate.ts';
 export type { OciState, Status } from './state.ts';
+export { runCommandLine } from './cli.ts';
