@@ -371,6 +371,28 @@ CMD ["cat who; id -u; ls /docs /unpacked; echo $BOTH"]
     expect(docker('ps', '-aq')).toBe(before);
   });
 
+  test('pulls what it begins with as the client that asks for it, and no longer when that has logged out', () => {
+    const base = `${registry.host}/team/base:1`;
+    docker('tag', 'busybox', base);
+    docker('login', '-u', 'me', '-p', 'secret', registry.host);
+    docker('push', base);
+    docker('rmi', base);
+    const dir = context({ Dockerfile: `FROM ${base}\nLABEL a=b` });
+    expect(docker('build', dir)).toContain('Successfully built');
+    docker('rmi', base);
+    docker('logout', registry.host);
+    expect(tried('build', dir).stderr).toContain('pull access denied for team/base');
+  });
+
+  test('a proxy reaches its commands without an ARG, and is nothing that they depend on', () => {
+    const dir = context({ Dockerfile: 'FROM busybox\nRUN echo "through $HTTP_PROXY"' });
+    const through = (proxy: string): string => docker('build', '--build-arg', `HTTP_PROXY=${proxy}`, dir);
+    const first = through('http://one:1');
+    expect(first).toContain('through http://one:1');
+    expect(first).not.toContain('not consumed');
+    expect(through('http://two:2')).toContain('Using cache');
+  });
+
   test('a link in the context leads nowhere outside', () => {
     const dir = context({ Dockerfile: 'FROM busybox\nCOPY out/passwd /stolen' });
     run('ln', ['-s', '/etc', join(dir, 'out')]);
