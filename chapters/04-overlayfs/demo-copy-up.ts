@@ -11,7 +11,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import type { Step } from '../01-processes/index.ts';
+import { readMountinfo, type Step } from '../01-processes/index.ts';
 import { changesOf, getXattr, mountAll, unmountAll, type Mount } from './index.ts';
 
 // What is copied up, and how many layers there can be.
@@ -90,7 +90,7 @@ export function copyUpFileByFile(s: Step, dir: string): void {
   const told = changesOf({ upper: redirect.upper, lowers: [redirect.lower] }).map(
     ({ kind, path }) => kind + path,
   );
-  s.evidence('docker diff would say, of either', { '': told.join(' ') });
+  s.evidence('docker diff would say, of either', { changes: told.join(' ') });
   s.claim('the diff knows what was brought along', told.includes('A/moved/x') && told.includes('D/tree'));
 }
 
@@ -108,8 +108,11 @@ export function manyLayers(s: Step, dir: string): void {
   const mount: Mount = { type: 'overlay', source: 'overlay', options: [`lowerdir=${layers.join(':')}`] };
   mountAll([mount], merged);
   s.cleanup(`unmount ${merged}`, () => unmountAll(merged));
+  const options = readMountinfo()?.find(({ mountPoint }) => mountPoint === merged)?.superOptions ?? [];
   s.call(
-    'fsopen("overlay"); fsconfig("lowerdir+", LAYER) 128 times; fsconfig(CREATE); fsmount(); move_mount()',
+    options.some((option) => option.startsWith('lowerdir+='))
+      ? 'fsopen("overlay"); fsconfig("lowerdir+", LAYER) 128 times; fsconfig(CREATE); fsmount(); move_mount()'
+      : 'chdir(ABOVE); mount("overlay", …, "lowerdir=0/fs:1/fs:…"): this kernel takes no layers one by one',
     0,
   );
   s.evidence('128 layers', {
