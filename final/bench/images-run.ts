@@ -52,6 +52,8 @@ export function isThere(program: string): boolean {
 
 /** A dockerd with places of its own; nothing of a running one is touched. */
 export interface Docker {
+  /** Where it listens. */
+  host: string;
   pids: number[];
   docker(args: readonly string[], input?: string): Promise<Run>;
   stop(): Promise<void>;
@@ -116,5 +118,5 @@ export async function startDocker(dir: string): Promise<Docker> {
     await stop();
     throw error;
   }
-  return { pids: programs.map(({ pid }) => pid!), docker, stop };
+  return { host, pids: programs.map(({ pid }) => pid!), docker, stop };
 }

@@ -6,9 +6,12 @@ import {
   dockerignore,
   findCopies,
   glob,
+  historyStep,
+  nop,
   parseDockerfile,
   words,
   type ContainerDefaults,
+  type Instruction,
 } from '../index.ts';
 import { scratch } from './scratch.ts';
 
@@ -131,6 +134,46 @@ describe('instructions that change the configuration', () => {
     'ONBUILD FROM x',
   ])('%s is refused, with its line', (text) => {
     expect(() => configOf(text)).toThrow('line 2');
+  });
+});
+
+describe('the line of history', () => {
+  const lineOf = (text: string, base: ContainerDefaults = {}): string => {
+    const [instruction] = only(text) as [Instruction];
+    const variables = new Map([['V', 'value']]);
+    const after = CONFIG_CHANGES[instruction.name]!(base, instruction, variables, '\\');
+    return nop(after, historyStep(instruction, after, variables, '\\'));
+  };
+
+  // As dockerd 20.10's classic builder wrote them.
+  test.each([
+    ['ENV a=1 b="2 $V"', '/bin/sh -c #(nop)  ENV a=1 b=2 value'],
+    ['ENV OLD the rest', '/bin/sh -c #(nop)  ENV OLD=the rest'],
+    ['LABEL one=1 two="2 2"', '/bin/sh -c #(nop)  LABEL one=1 two=2 2'],
+    ['CMD echo hi', '/bin/sh -c #(nop)  CMD ["/bin/sh" "-c" "echo hi"]'],
+    ['ENTRYPOINT ["/x", "y"]', '/bin/sh -c #(nop)  ENTRYPOINT ["/x" "y"]'],
+    ['SHELL ["/bin/sh", "-ec"]', '/bin/sh -ec #(nop)  SHELL [/bin/sh -ec]'],
+    ['VOLUME /b /a', '/bin/sh -c #(nop)  VOLUME [/b /a]'],
+    ['EXPOSE 80 53/udp', '/bin/sh -c #(nop)  EXPOSE 53/udp 80'],
+    ['WORKDIR $V', '/bin/sh -c #(nop) WORKDIR /value'],
+    ['USER 1000:1000', '/bin/sh -c #(nop)  USER 1000:1000'],
+    ['STOPSIGNAL SIGUSR1', '/bin/sh -c #(nop)  STOPSIGNAL SIGUSR1'],
+    ['ONBUILD RUN echo', '/bin/sh -c #(nop)  ONBUILD RUN echo'],
+    [
+      'HEALTHCHECK --interval=5s --retries=2 CMD true',
+      `/bin/sh -c #(nop)  HEALTHCHECK &{["CMD-SHELL" "true"] "5s" "0s" "0s" '\\x02'}`,
+    ],
+    [
+      'HEALTHCHECK --interval=1h1m1.5s --timeout=90s --start-period=250ms CMD ["a"]',
+      `/bin/sh -c #(nop)  HEALTHCHECK &{["CMD" "a"] "1h1m1.5s" "1m30s" "250ms" '\\x00'}`,
+    ],
+  ])('%s', (text, line) => {
+    expect(lineOf(text)).toBe(line);
+  });
+
+  test('is another for another entrypoint, also where a command was forgotten with the old one', () => {
+    const base = { Cmd: ['sh'] };
+    expect(lineOf('ENTRYPOINT ["/a"]', base)).not.toBe(lineOf('ENTRYPOINT ["/b"]', base));
   });
 });
 
