@@ -20,8 +20,6 @@ export const BEYOND_UML: Readonly<Record<string, string>> = {
   'chapters/02-namespaces/tests/nsenter.test.ts': 'time namespaces',
   'chapters/02-namespaces/tests/lsns.test.ts': 'time namespaces',
   'chapters/02-namespaces/tests/network.test.ts': 'nft for IPv4',
-  'chapters/03-cgroups/tests/demo-interrupted.test.ts':
-    'a second processor: on one, the loop keeps the signal waiting',
   'chapters/02-namespaces/tests/demo.test.ts': 'both',
 };
 

@@ -1,8 +1,6 @@
 import { closeSync, writeSync } from 'node:fs';
 import { constants } from 'node:os';
-import { isMainThread } from 'node:worker_threads';
 import { checked, isErrno, SyscallError } from './errors.ts';
-import { runInForeground } from './foreground.ts';
 import { resetSignalsForExec } from './signals.ts';
 import {
   c_dup2,
@@ -10,6 +8,8 @@ import {
   c_exit,
   c_fcntl,
   c_fork,
+  c_getpid,
+  c_gettid,
   c_madvise,
   c_pipe2,
   c_waitpid,
@@ -36,7 +36,7 @@ const MADV_DOFORK = 11;
 export function fork(child: () => number | void): number {
   if (!isSingleThreaded())
     throw new Error('fork: this process has helper threads: start it as `node --single-threaded`');
-  if (!isMainThread)
+  if (c_gettid() !== c_getpid())
     throw new Error('fork: called in a worker thread, but only the main thread may be copied');
   //#gap 01.2 fork
   // V8 marks its heap "not for children". Without this the child has no heap and dies at once (SIGSEGV).
@@ -59,6 +59,7 @@ export function isSingleThreaded(): boolean {
  */
 export async function singleThreaded(): Promise<void> {
   if (isSingleThreaded()) return;
+  const { runInForeground } = await import('./foreground.ts');
   process.exit(await runInForeground(['--single-threaded', ...process.execArgv, ...process.argv.slice(1)]));
 }
 

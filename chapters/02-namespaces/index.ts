@@ -40,6 +40,8 @@ export {
   type Person,
   type SubordinateRange,
 } from './subordinate-ids.ts';
+// A person without rights, for demos and tests of later chapters.
+export { becomePerson, introduce } from './rootless-stage.ts';
 export { cloneInUserNamespace } from './user-namespace.ts';
 export {
   mount,

@@ -3,6 +3,9 @@ import { join } from 'node:path';
 import { ifAlive, isErrno } from '../01-processes/index.ts';
 import { readControl } from './control-file.ts';
 
+/** Where paths begin that do not begin at the top of a tree: a folder, by the mount point of the tree that it is in. */
+export type Below = Readonly<Record<string, string>>;
+
 /**
  * The path of a cgroup as this chapter takes it, from the top of each tree: `/mydocker/4f2a…`. A leading slash may be left out.
  * @throws RangeError for a path that names the top itself, climbs, or has characters that the kernel refuses

@@ -1,10 +1,10 @@
 import { join } from 'node:path';
 import { readControl, writeControl } from './control-file.ts';
 import type { Controller } from './controllers.ts';
-import type { CgroupHost, Hierarchy } from './detect.ts';
+import type { CgroupHost } from './detect.ts';
 import type { Cgroup } from './cgroup.ts';
-import { makeFolders, pidsIn, removeFolders, removeTree, until } from './folders.ts';
-import { joinTrees } from './join.ts';
+import { makeFolders, pidsIn, removeFolders, removeTree, until, type Below } from './folders.ts';
+import { joinTrees, type Tree } from './join.ts';
 import { killAll } from './kill.ts';
 import { applyWrites, checkResources } from './limits.ts';
 import { v1Stats } from './v1-stats.ts';
@@ -16,14 +16,14 @@ import { freezeUnified } from './v2.ts';
  * groups, freezes and kills.
  * @throws what the kernel refuses; then the folders already made are gone again
  */
-export function createV1(host: CgroupHost, path: string): string[] {
+export function createV1(host: CgroupHost, path: string, below: Below): string[] {
   const made: string[] = [];
+  const make = (mountPoint: string, each: (folder: string) => void): void =>
+    void made.push(...makeFolders(below[mountPoint] ?? mountPoint, path, each));
   try {
     for (const { mountPoint, controllers } of host.hierarchies)
-      made.push(
-        ...makeFolders(mountPoint, path, controllers.includes('cpuset') ? inheritCpuset : () => undefined),
-      );
-    if (host.unified) made.push(...makeFolders(host.unified, path, () => undefined));
+      make(mountPoint, controllers.includes('cpuset') ? inheritCpuset : () => undefined);
+    if (host.unified) make(host.unified, () => undefined);
     return made;
   } catch (error) {
     removeFolders(made);
@@ -44,22 +44,22 @@ function inheritCpuset(folder: string): void {
 }
 
 /** The handle of a cgroup on v1 or hybrid. Nothing is read or made yet. */
-export function openV1(host: CgroupHost, path: string): Cgroup {
-  const folder = ({ mountPoint }: Hierarchy): string => join(mountPoint, path);
+export function openV1(host: CgroupHost, path: string, below: Below): Cgroup {
+  const at = (mountPoint: string): string => join(below[mountPoint] ?? mountPoint, path);
+  const v1 = host.hierarchies.map(({ mountPoint, controllers, name }) => ({
+    folder: at(mountPoint),
+    top: mountPoint,
+    label: name ? `name=${name}` : controllers.join(),
+    controllers,
+    name,
+  }));
+  const unified = host.unified && at(host.unified);
+  const trees: Tree[] = unified ? [...v1, { folder: unified, top: host.unified!, label: '' }] : v1;
+  const folders = trees.map(({ folder }) => folder);
   const byController: Partial<Record<Controller, string>> = Object.fromEntries(
-    host.hierarchies.flatMap((h) => h.controllers.map((controller) => [controller, folder(h)])),
+    v1.flatMap(({ controllers, folder }) => controllers.map((controller) => [controller, folder])),
   );
-  const unified = host.unified && join(host.unified, path);
-  const folders = [...host.hierarchies.map(folder), ...(unified ? [unified] : [])];
   const freezer = byController.freezer;
-  const trees = [
-    ...host.hierarchies.map((h) => ({
-      folder: folder(h),
-      top: h.mountPoint,
-      label: h.name ? `name=${h.name}` : h.controllers.join(),
-    })),
-    ...(unified ? [{ folder: unified, top: host.unified!, label: '' }] : []),
-  ];
 
   const pids = (): number[] => [...new Set(folders.flatMap(pidsIn))].sort((a, b) => a - b);
   const setFrozen = (frozen: boolean): void => {
@@ -73,7 +73,7 @@ export function openV1(host: CgroupHost, path: string): Cgroup {
     driver: 'cgroupfs',
     paths: () => ({
       ...byController,
-      ...Object.fromEntries(host.hierarchies.filter((h) => h.name).map((h) => [`name=${h.name}`, folder(h)])),
+      ...Object.fromEntries(v1.filter(({ name }) => name).map(({ label, folder }) => [label, folder])),
       ...(unified && { '': unified }),
     }),
     exists: () => folders.some((each) => readControl(join(each, 'cgroup.procs')) !== undefined),

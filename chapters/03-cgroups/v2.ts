@@ -6,7 +6,7 @@ import { readControl, readKeyed, writeControl } from './control-file.ts';
 import type { Controller } from './controllers.ts';
 import type { CgroupHost } from './detect.ts';
 import { setDeviceProgram } from './device-program.ts';
-import { makeFolders, pidsIn, removeTree, until } from './folders.ts';
+import { makeFolders, pidsIn, removeTree, until, type Below } from './folders.ts';
 import { joinTrees } from './join.ts';
 import { killAll } from './kill.ts';
 import { applyWrites, checkResources } from './limits.ts';
@@ -18,8 +18,8 @@ import { v2Writes } from './v2-limits.ts';
  * `cgroup.subtree_control` of the one above it lists it, all the way from the top.
  * Returns the folders that were made.
  */
-export function createV2(host: CgroupHost, path: string): string[] {
-  const top = host.unified!;
+export function createV2(host: CgroupHost, path: string, below: Below): string[] {
+  const top = below[host.unified!] ?? host.unified!;
   let parent = top;
   return makeFolders(top, path, (folder) => {
     enableControllers(parent);
@@ -45,8 +45,8 @@ function enableControllers(folder: string): void {
 }
 
 /** The handle of a cgroup on v2. Nothing is read or made yet. */
-export function openV2(host: CgroupHost, path: string): Cgroup {
-  const folder = join(host.unified!, path);
+export function openV2(host: CgroupHost, path: string, below: Below): Cgroup {
+  const folder = join(below[host.unified!] ?? host.unified!, path);
   const file = (name: string): string => join(folder, name);
   const controllers = (): string[] => (readControl(file('cgroup.controllers')) ?? '').split(' ');
   const pids = (): number[] => pidsIn(folder).sort((a, b) => a - b);

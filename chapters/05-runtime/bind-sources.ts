@@ -14,6 +14,7 @@ import {
   type IdMaps,
 } from '../02-namespaces/index.ts';
 import type { OciLinux, OciMount } from './spec.ts';
+import { ConfigError } from './config-checks.ts';
 
 /** Copies of mounts, hanging nowhere, by their place in config.json's list: what is to be bound there. */
 export type BindSources = ReadonlyMap<number, number>;
@@ -35,6 +36,12 @@ export function openBindSources(mounts: readonly OciMount[], bundle: string, lin
       if (!isBind(mount)) return;
       const { flags, runtime } = parseMountOptions(mount.options ?? []);
       const mapped = isIdMapped(mount);
+      if (process.geteuid!() !== 0) {
+        // Root of the container is this very person: what it may open it may open inside.
+        if (mapped)
+          throw new ConfigError(`mounts[${i}] (${mount.destination}): only root may id-map a mount`);
+        return;
+      }
       if (!user && !mapped) return;
       try {
         const tree = openTree(resolve(bundle, mount.source!), { recursive: (flags & MS.REC) !== 0 });

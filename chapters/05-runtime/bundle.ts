@@ -2,9 +2,10 @@ import { readFileSync, realpathSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { isErrno } from '../01-processes/index.ts';
 import { isBind, isIdMapped } from './bind-sources.ts';
+import { ConfigError } from './config-checks.ts';
 import { parseMountOptions } from '../02-namespaces/index.ts';
 import type { NamespaceType, OciMount, OciProcess, OciSpec } from './spec.ts';
-import { ConfigError, validateProcess, validateSpec } from './validate.ts';
+import { validateProcess, validateSpec } from './validate.ts';
 
 /** A bundle: a directory with config.json, and the root file system that it names. Source: runtime-spec, bundle.md. */
 export interface Bundle {
@@ -40,19 +41,19 @@ export function loadBundle(directory: string): Bundle {
   return { dir, rootfs, spec };
 }
 
-/** Reads the file given to `exec --process`. @throws ConfigError */
+/** Reads the file given to `exec --process`; it may be a pipe, as a shell's `<(…)` is. @throws ConfigError */
 export function loadProcess(path: string): OciProcess {
-  const value = readJson(path);
+  const value = readJson(path, true);
   validateProcess(value);
   return value;
 }
 
 /** Reads JSON; what is null counts as missing, as Go's decoder has it, which wrote most config.json there are. */
-function readJson(path: string): unknown {
+function readJson(path: string, pipes = false): unknown {
   let text: string;
   try {
     const stat = statSync(path);
-    if (!stat.isFile()) throw new ConfigError(`${path} is no file`); // a fifo would be waited for
+    if (!stat.isFile() && !(pipes && stat.isFIFO())) throw new ConfigError(`${path} is no file`); // a fifo would be waited for
     const { size } = stat;
     if (size > MAX_CONFIG_BYTES)
       throw new ConfigError(`${path}: ${size} bytes; at most ${MAX_CONFIG_BYTES} are allowed`);
@@ -90,14 +91,15 @@ function checkTogether(spec: OciSpec, rootfs: string): void {
     throw new ConfigError(
       'linux.timeOffsets: needs a new time namespace: put {"type": "time"} into linux.namespaces',
     );
-  if (!kinds.has('mount'))
-    throw new ConfigError(
-      'linux.namespaces: a container without a mount namespace of its own is not done here',
-    );
+  if (!kinds.has('mount')) checkSharedMounts(spec);
   if (kinds.has('user') && !kinds.get('user') && !spec.linux?.uidMappings?.length)
     throw new ConfigError('linux.uidMappings: a new user namespace needs them, and they are missing');
   if (kinds.has('user') && !kinds.get('user') && !spec.linux?.gidMappings?.length)
     throw new ConfigError('linux.gidMappings: a new user namespace needs them, and they are missing');
+  if (process.geteuid!() !== 0 && !kinds.has('user'))
+    throw new ConfigError(
+      'linux.namespaces: rootless container requires user namespaces: `myrunc spec --rootless` writes such a config.json',
+    );
   if (rootfs === '/')
     throw new ConfigError("root.path: the root of this machine cannot be a container's root");
   spec.mounts?.forEach((mount, i) => {
@@ -111,6 +113,15 @@ function checkTogether(spec: OciSpec, rootfs: string): void {
     if (odd) throw new ConfigError(`${where}: ${odd}: this runtime does not do that yet; take it out`);
     checkIdMapping(mount, where, spec);
   });
+}
+
+/** What would change the machine's own mounts. @throws ConfigError */
+function checkSharedMounts({ root, linux = {} }: OciSpec): void {
+  if (linux.maskedPaths?.length || linux.readonlyPaths?.length)
+    throw new ConfigError('linux: unable to restrict sys entries without a private MNT namespace');
+  if (root!.readonly) throw new ConfigError('root.readonly: not without a mount namespace of its own');
+  if (linux.rootfsPropagation)
+    throw new ConfigError('linux.rootfsPropagation: not without a mount namespace of its own');
 }
 
 const DONE_OPTIONS: readonly string[] = ['tmpcopyup', 'idmap', 'ridmap'];

@@ -1,4 +1,5 @@
 import { writeSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Context } from './context.ts';
 import { logFailure, type Log } from './log.ts';
 import { describeOptions, parseOptions, UsageError, type OptionTable, type OptionValues } from './options.ts';
@@ -8,12 +9,23 @@ import { VERBS } from './verbs.ts';
 export const VERSION = '0.1.0';
 
 const GLOBAL = {
-  root: { takes: 'text', value: 'DIR', help: 'where the state of containers is kept (default: /run/myrunc)' },
+  root: {
+    takes: 'text',
+    value: 'DIR',
+    help: 'where the state of containers is kept (default: /run/myrunc; without root $XDG_RUNTIME_DIR/myrunc)',
+  },
   log: { takes: 'text', value: 'FILE', help: 'where errors are written to, beside standard error' },
   'log-format': { takes: 'text', value: 'FORMAT', help: 'text or json (default: text)' },
   debug: { takes: 'nothing', help: 'log more; with an error, where it came from' },
-  'systemd-cgroup': { takes: 'nothing', help: 'refused: this runtime has no systemd cgroup driver yet' },
-  rootless: { takes: 'text', value: 'auto|true|false', help: 'taken for the sake of callers; always auto' },
+  'systemd-cgroup': {
+    takes: 'nothing',
+    help: 'have systemd make the cgroup: cgroupsPath is slice:prefix:name',
+  },
+  rootless: {
+    takes: 'text',
+    value: 'auto|true|false',
+    help: 'do without a cgroup that may not be made (default: auto, whoever is not root)',
+  },
   criu: { takes: 'text', value: 'PATH', help: 'taken for the sake of callers; there is no checkpoint' },
   help: { takes: 'nothing', short: 'h', help: 'this text' },
   version: { takes: 'nothing', short: 'v', help: 'the version' },
@@ -32,9 +44,12 @@ export async function runCommandLine(argv: readonly string[]): Promise<number> {
     if (options.help || rest.length === 0 || rest[0] === 'help') return print(help());
     log = logOf(options);
     verb = rest[0]!;
-    if (options['systemd-cgroup'])
-      throw new Error('--systemd-cgroup: this runtime has only the cgroupfs driver; leave the option out');
-    return await runVerb(verb, rest.slice(1), { root: options.root ?? '/run/myrunc', log });
+    return await runVerb(verb, rest.slice(1), {
+      root: options.root ?? defaultRoot(),
+      log,
+      systemdCgroup: options['systemd-cgroup'] ?? false,
+      ...rootlessOf(options.rootless),
+    });
   } catch (error) {
     const failure = error instanceof Error ? error : new Error(String(error));
     const prefix = failure instanceof UsageError ? '' : (PREFIXES[verb] ?? '');
@@ -69,12 +84,24 @@ async function runVerb(name: string, argv: readonly string[], context: Context):
     throw new UsageError(
       `myrunc: "${name}" requires ${least === most ? 'exactly' : 'at least'} ${least} argument(s): myrunc ${name} ${verb.usage}`,
     );
-  if (process.geteuid!() !== 0 && !verb.anyone)
-    throw new Error(
-      `myrunc ${name} makes and changes kernel objects: run it as root (sudo myrunc ${name} …)`,
-    );
   const run = await verb.load();
   return (await run(context, options as OptionValues<OptionTable>, rest)) ?? 0;
+}
+
+/** Where the state is kept: the machine's place is root's; others have one of their own, which ends with their last session. */
+function defaultRoot(): string {
+  const own = process.env['XDG_RUNTIME_DIR'];
+  // Podman without root calls its runtime as root of a user namespace, and leaves the name of the person.
+  const isPerson = process.geteuid!() !== 0 || (process.env['USER'] ?? 'root') !== 'root';
+  return own && isPerson ? join(own, 'myrunc') : '/run/myrunc';
+}
+
+function rootlessOf(text = 'auto'): { rootless?: boolean } {
+  if (text === 'auto') return {};
+  if (text === 'true' || text === 'false') return { rootless: text === 'true' };
+  throw new UsageError(
+    `invalid value ${JSON.stringify(text)} for flag -rootless: auto, true and false are allowed`,
+  );
 }
 
 function logOf(options: OptionValues<typeof GLOBAL>): Log {

@@ -3,17 +3,13 @@ import { checked, dup2, setControllingTerminal, setWindowSize } from '../01-proc
 import { fdPath, openInRoot, openTree, touchInRoot } from '../02-namespaces/index.ts';
 import { makedev } from './devices.ts';
 import { attach, using } from './attach.ts';
-import { c_connect, c_ioctl, c_sendDescriptor, c_socket, c_socketpair } from './syscalls.ts';
+import { c_ioctl, c_sendDescriptor, c_socketpair } from './syscalls.ts';
+import { AF_UNIX, connectSocket, SOCK } from './unix-socket.ts';
 
-const AF_UNIX = 1;
-const SOCK_STREAM = 1;
-const SOCK_CLOEXEC = 0o2000000;
 const TIOCSPTLCK = 0x40045431;
 const TIOCGPTPEER = 0x5441;
 /** f_type of a devpts. Source: statfs(2). */
 const DEVPTS_SUPER_MAGIC = 0x1cd1;
-/** sizeof(sun_path). Source: unix(7). */
-const MAX_SOCKET_PATH = 107;
 
 /** Both ends of a terminal, as descriptors. */
 export interface Console {
@@ -34,7 +30,7 @@ export function openConsole(rootFd: number, size?: { height: number; width: numb
     if (type !== DEVPTS_SUPER_MAGIC || fstatSync(master).rdev !== makedev(5, 2))
       throw new Error('/dev/pts/ptmx is no terminal multiplexer');
     checked('ioctl', c_ioctl(master, TIOCSPTLCK, 'void *', new Int32Array([0])), 'TIOCSPTLCK');
-    const slave = checked('ioctl', c_ioctl(master, TIOCGPTPEER, 'int', flags | SOCK_CLOEXEC), 'TIOCGPTPEER');
+    const slave = checked('ioctl', c_ioctl(master, TIOCGPTPEER, 'int', flags | SOCK.CLOEXEC), 'TIOCGPTPEER');
     if (size) setWindowSize(master, { rows: size.height, cols: size.width });
     return { master, slave };
   } catch (error) {
@@ -69,34 +65,10 @@ export function attachConsole(slave: number): void {
  */
 export const connectConsoleSocket = (path: string): number => connectSocket(path, '--console-socket');
 
-/**
- * Connects to a socket that has a path.
- * @param property who named it, for the error
- * @throws SyscallError ENOENT, ECONNREFUSED; RangeError for a path that does not fit
- */
-export function connectSocket(path: string, property: string): number {
-  const bytes = Buffer.from(path);
-  if (bytes.length > MAX_SOCKET_PATH)
-    throw new RangeError(
-      `${property}: ${bytes.length} bytes; a socket's path has at most ${MAX_SOCKET_PATH}`,
-    );
-  const address = Buffer.alloc(2 + bytes.length + 1);
-  address.writeUInt16LE(AF_UNIX);
-  bytes.copy(address, 2);
-  const fd = checked('socket', c_socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  try {
-    checked('connect', c_connect(fd, address, address.length), JSON.stringify(path));
-    return fd;
-  } catch (error) {
-    closeSync(fd);
-    throw error;
-  }
-}
-
 /** Both ends of a socket, for the case that this runtime holds the terminal itself. */
 export function consoleSocketPair(): [number, number] {
   const ends = new Int32Array(2);
-  checked('socketpair', c_socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends));
+  checked('socketpair', c_socketpair(AF_UNIX, SOCK.STREAM | SOCK.CLOEXEC, 0, ends));
   return [ends[0]!, ends[1]!];
 }
 

@@ -1,10 +1,12 @@
 import { existsSync, writeFileSync, renameSync } from 'node:fs';
 import { isErrno, kill, readStat, SIGNALS } from '../01-processes/index.ts';
-import { openCgroup, type Cgroup } from '../03-cgroups/index.ts';
+import type { Cgroup } from '../03-cgroups/index.ts';
+import { recordedCgroup } from './container-cgroup.ts';
 import type { Context } from './context.ts';
 import { runHooks, sleep } from './hooks.ts';
 import { describe } from './launch.ts';
 import { log } from './log.ts';
+import { removeMounts } from './shared-mounts.ts';
 import {
   fifoPath,
   isInitAlive,
@@ -29,7 +31,7 @@ export function openContainer({ root }: Context, id: string): Container {
 }
 
 export function containerOf(root: string, state: ContainerState): Container {
-  const cgroup = openCgroup(state.cgroup);
+  const cgroup = recordedCgroup(state);
   return {
     state,
     cgroup,
@@ -47,7 +49,9 @@ export function containerOf(root: string, state: ContainerState): Container {
  */
 export function destroy(context: Context, { state, cgroup }: Container): void {
   endInit(state, cgroup);
-  if (cgroup.exists()) removeCgroup(context, state, cgroup);
+  // systemd may have removed the cgroup already, and kept the unit in mind.
+  if (cgroup.exists() || cgroup.driver === 'systemd') removeCgroup(context, state, cgroup);
+  removeMounts(state.rootfs, state.mountsBefore);
   try {
     runHooks('poststop', state.spec.hooks?.poststop, ociState(state, 'stopped'));
   } catch (error) {

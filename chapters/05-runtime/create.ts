@@ -1,29 +1,31 @@
 import { chownSync, closeSync, openSync } from 'node:fs';
-import { userInfo } from 'node:os';
 import { checked } from '../01-processes/index.ts';
-import { O_PATH, toHostId, type NamespaceKind } from '../02-namespaces/index.ts';
-import {
-  checkResources,
-  createCgroup,
-  DEFAULT_DEVICE_RULES,
-  openCgroup,
-  type DeviceRule,
-  type LinuxResources,
-} from '../03-cgroups/index.ts';
+import { O_PATH, toHostId, userName, type NamespaceKind } from '../02-namespaces/index.ts';
+import { checkResources, type LinuxResources } from '../03-cgroups/index.ts';
 import { checkAppArmor } from './apparmor.ts';
 import { openBindSources, type BindSources } from './bind-sources.ts';
-import { loadBundle } from './bundle.ts';
+import type { Bundle } from './bundle.ts';
 import { connectConsoleSocket } from './console.ts';
+import {
+  checkUsedCgroup,
+  containerResources,
+  enterNewCgroup,
+  newCgroup,
+  placeCgroup,
+} from './container-cgroup.ts';
 import { containerOf, destroy, startTimeOf, writePidFile } from './container.ts';
 import type { Context } from './context.ts';
 import { runHooks } from './hooks.ts';
 import { checkCapabilities, readIdentity, rlimitNumber } from './identity.ts';
 import { runInit } from './init.ts';
 import { launch, type NamespacePlan } from './launch.ts';
+import { makeNotifyFolder, withNotifySocket } from './notify.ts';
+import { sendPidfd } from './pidfd.ts';
 import { openProcfs } from './procfs.ts';
 import { log } from './log.ts';
 import { sendListener } from './seccomp-listener.ts';
 import { compileSeccomp } from './seccomp.ts';
+import { mountsBefore } from './shared-mounts.ts';
 import { NAMESPACE_TYPES, type OciSpec } from './spec.ts';
 import {
   checkId,
@@ -36,15 +38,16 @@ import {
 } from './state.ts';
 import { c_mknodat } from './syscalls.ts';
 import { sysctlNamespace } from './sysctl.ts';
-import { writeOomScoreAdj } from './oom.ts';
 
 /** How to make a container. */
 export interface CreateOptions {
   id: string;
-  /** Directory with config.json. */
-  bundle: string;
+  /** What it is made of, read and checked. */
+  bundle: Bundle;
   /** File to write the first process's id to. */
   pidFile?: string | undefined;
+  /** Path of the socket that is to get a descriptor of the first process. */
+  pidfdSocket?: string | undefined;
   /** Path of the socket that is to get the terminal; or, for `run`, an end of a pair. */
   consoleSocket?: string | number | undefined;
   noPivot?: boolean;
@@ -56,50 +59,52 @@ export interface CreateOptions {
 /**
  * Makes a container: everything but the start of its program. Its first process waits, in its namespaces and its cgroup, for `start`. When this
  * throws, nothing of the container is left.
- * @throws Error; ConfigError for a config.json that is wrong, before anything is made
+ * @throws Error; for what can be known beforehand, before anything is made
  */
 export function createContainer(context: Context, options: CreateOptions): ContainerState {
-  const { id } = options;
+  const { id, bundle } = options;
   checkId(id);
-  const bundle = loadBundle(options.bundle);
-  const { spec } = bundle;
+  const spec = withNotifySocket(bundle.spec, context.root, id);
   const identity = readIdentity(spec.process!);
-  const resources = resourcesOf(spec);
+  const resources = containerResources(spec, context);
   checkBeforehand(spec, resources, options);
   if (!spec.linux?.namespaces?.some(({ type }) => type === 'user')) checkCapabilities(identity);
-  const cgroupPath = cgroupPathOf(spec, id);
+  const cgroupRecord = placeCgroup(spec, id, context);
   const filter = spec.linux?.seccomp && compileSeccomp(spec.linux.seccomp);
 
   const consoleSocket =
     typeof options.consoleSocket === 'string' && spec.process!.terminal
       ? connectConsoleSocket(options.consoleSocket)
       : (options.consoleSocket as number | undefined);
-  claimId(context.root, id);
+  const before = mountsBefore(spec, bundle.rootfs);
   const state: ContainerState = {
     version: 1,
     id,
     bundle: bundle.dir,
     rootfs: bundle.rootfs,
     created: new Date().toISOString(),
-    owner: userInfo().username,
+    owner: userName(process.geteuid!()),
     pid: 0,
     startTime: 0,
-    cgroup: cgroupPath,
+    ...cgroupRecord,
     spec,
+    ...(before && { mountsBefore: before }),
   };
+  const proc = openProcfs();
   let fifo = -1;
   let sources: BindSources = new Map();
-  const proc = openProcfs();
+  claimId(context.root, id);
   try {
-    checkUsedCgroup(context, cgroupPath);
+    checkUsedCgroup(context, state);
     // From here on `delete --force` finds everything, should this process be killed.
     saveState(context.root, state);
     try {
       fifo = makeFifo(context.root, state);
+      makeNotifyFolder(context.root, id);
       sources = openBindSources(spec.mounts ?? [], bundle.dir, spec.linux ?? {});
-      const cgroup = createCgroup(cgroupPath);
+      let cgroup = newCgroup(context, state);
       launch(
-        namespacePlan(spec),
+        { ...namespacePlan(spec), cgroup },
         (channel) =>
           runInit(
             {
@@ -120,11 +125,10 @@ export function createContainer(context: Context, options: CreateOptions): Conta
           ),
         {
           born: (pid) => {
-            cgroup.add(pid);
             state.pid = pid;
             state.startTime = startTimeOf(pid);
+            cgroup ??= enterNewCgroup(context, state, pid, spec);
             saveState(context.root, state);
-            writeOomScoreAdj(pid, spec.process!.oomScoreAdj);
           },
           seccomp: (pid, fd) =>
             sendListener(spec.linux!.seccomp!, { pid, fd, state: ociState(state, 'creating') }),
@@ -135,8 +139,9 @@ export function createContainer(context: Context, options: CreateOptions): Conta
           },
           ready: () => {
             // Limits come last: what this runtime itself needed on the way is not the container's.
-            cgroup.set(resources);
+            cgroup!.set(resources);
             if (options.pidFile !== undefined) writePidFile(options.pidFile, state.pid);
+            sendPidfd(options.pidfdSocket, state.pid);
           },
         },
       );
@@ -176,44 +181,6 @@ function checkBeforehand(spec: OciSpec, resources: LinuxResources, options: Crea
   }
 }
 
-/** The spec's limits, and the devices that every container may use. */
-function resourcesOf(spec: OciSpec): LinuxResources {
-  const resources = (spec.linux?.resources ?? {}) as LinuxResources;
-  const devices = resources.devices?.length ? resources.devices : [{ allow: false, access: 'rwm' }];
-  return { ...resources, devices: [...devices.map(withoutAll), ...DEFAULT_DEVICE_RULES] };
-}
-
-/** Some write `a` among the letters of access, which is a type: runc takes no notice of it. */
-const withoutAll = (rule: DeviceRule): DeviceRule =>
-  rule.access?.includes('a') ? { ...rule, access: rule.access.replaceAll('a', '') || 'rwm' } : rule;
-
-/**
- * cgroupsPath as the cgroupfs driver reads it: from the top of each tree. Without one it is `/ID`.
- * @throws Error for a path in systemd's spelling
- */
-function cgroupPathOf(spec: OciSpec, id: string): string {
-  const path = spec.linux?.cgroupsPath || `/${id}`;
-  if (/^[^/]*:[^/]*:[^/]*$/.test(path))
-    throw new Error(
-      `linux.cgroupsPath: ${JSON.stringify(path)} is for the systemd driver, which this runtime does not have yet`,
-    );
-  return path.startsWith('/') ? path : `/${path}`;
-}
-
-/**
- * Looks at a cgroup that is there already. Processes in it share the container's limits, are paused and are counted with it: runc only says so,
- * and so does this runtime, which never ends more than the container's own (see `destroy`).
- * @throws Error for a frozen one: whoever joins it stops, in the middle of being made
- */
-function checkUsedCgroup({ log: to }: Context, path: string): void {
-  const cgroup = openCgroup(path);
-  if (!cgroup.exists()) return;
-  if (cgroup.frozen()) throw new Error(`linux.cgroupsPath: container's cgroup unexpectedly frozen: ${path}`);
-  const pids = cgroup.pids();
-  if (pids.length > 0)
-    log(to, 'warning', `container's cgroup is not empty: ${pids.length} process(es) found in ${path}`);
-}
-
 /** Where each namespace of the container comes from. */
 function namespacePlan(spec: OciSpec): NamespacePlan {
   const plan: NamespacePlan = { make: new Set(), join: {} };
@@ -228,6 +195,7 @@ function namespacePlan(spec: OciSpec): NamespacePlan {
     ...plan,
     ...(plan.make.has('user') && { idMaps: { uid: uidMappings!, gid: gidMappings! } }),
     ...(timeOffsets && { timeOffsets }),
+    oomScoreAdj: spec.process!.oomScoreAdj,
   };
 }
 

@@ -6,13 +6,14 @@ import { openConsole, sendTerminal } from './console.ts';
 import { openContainer, writePidFile, type Container } from './container.ts';
 import type { Context } from './context.ts';
 import { checkCapabilities, readIdentity, rlimitNumber } from './identity.ts';
-import { loadLate, prepareProcess, type ProcessSetup } from './init.ts';
 import { joinCgroup } from './exec-cgroup.ts';
 import { launch, type NamespacePlan } from './launch.ts';
 import { log } from './log.ts';
-import { writeOomScoreAdj } from './oom.ts';
 import { using } from './attach.ts';
+import { sendPidfd } from './pidfd.ts';
+import { loadLate, prepareProcess, type ProcessSetup } from './prepare-process.ts';
 import { openProcfs } from './procfs.ts';
+import { enterSharedRoot } from './rootfs.ts';
 import { setAffinity } from './scheduling.ts';
 import { sendListener } from './seccomp-listener.ts';
 import { compileSeccomp } from './seccomp.ts';
@@ -24,6 +25,8 @@ import { becomeProgram } from './trampoline.ts';
 export interface ExecOptions {
   process: OciProcess;
   pidFile?: string | undefined;
+  /** Path of the socket that is to get a descriptor of the process. */
+  pidfdSocket?: string | undefined;
   /** A connected socket that is to get the terminal. */
   consoleSocket?: number | undefined;
   preserve?: readonly number[];
@@ -46,7 +49,8 @@ export function execInContainer(context: Context, id: string, options: ExecOptio
   checkAppArmor(spec.apparmorProfile);
   for (const { type } of spec.rlimits ?? []) rlimitNumber(type);
   const identity = readIdentity(spec);
-  const plan = joinPlan(container);
+  const cgroup = isBornInside(options) ? container.cgroup : undefined;
+  const plan = { ...joinPlan(container), oomScoreAdj: spec.oomScoreAdj, cgroup };
   if (plan.join.user === undefined) checkCapabilities(identity);
   const { seccomp, personality } = container.state.spec.linux ?? {};
   const setup: ProcessSetup = {
@@ -58,6 +62,9 @@ export function execInContainer(context: Context, id: string, options: ExecOptio
     personality,
     proc: openProcfs(),
   };
+  // Who shares the machine's mounts has no namespace that would lead to its root.
+  const sharedRoot =
+    plan.join.mnt === undefined ? openSync(`/proc/${container.state.pid}/root`, O_PATH) : undefined;
   let born = 0;
   try {
     return launch(
@@ -66,6 +73,7 @@ export function execInContainer(context: Context, id: string, options: ExecOptio
         channel.awaitGo();
         channel.send({ type: 'debug', message: 'child process in init()' });
         setsid();
+        if (sharedRoot !== undefined) enterSharedRoot(sharedRoot);
         const { executable, argv, env } = prepareProcess(
           setup,
           spec.terminal ? terminal(setup) : undefined,
@@ -82,22 +90,27 @@ export function execInContainer(context: Context, id: string, options: ExecOptio
           born = pid;
           const affinity = spec.execCPUAffinity;
           setAffinity(pid, affinity?.initial, 'process.execCPUAffinity.initial');
-          joinCgroup(container, pid, options.cgroup ?? []);
+          if (!cgroup) joinCgroup(container, pid, options.cgroup ?? []);
           setAffinity(pid, affinity?.final, 'process.execCPUAffinity.final');
-          writeOomScoreAdj(pid, spec.oomScoreAdj);
         },
         seccomp: (pid, fd) =>
           sendListener(seccomp!, { pid, fd, state: ociState(container.state, container.status()) }),
         debug: (message) => log(context.log, 'debug', message),
         ready: () => {
           if (options.pidFile !== undefined) writePidFile(options.pidFile, born);
+          sendPidfd(options.pidfdSocket, born);
         },
       },
     );
   } finally {
     closeSync(setup.proc);
+    if (sharedRoot !== undefined) closeSync(sharedRoot);
   }
 }
+
+/** Not so where it goes somewhere below, or first to processors that the cgroup may not have. */
+const isBornInside = ({ cgroup, process: { execCPUAffinity } }: ExecOptions): boolean =>
+  !cgroup?.length && !execCPUAffinity && process.geteuid!() === 0;
 
 /** All namespaces of the first process that are not this runtime's own anyway. */
 function joinPlan({ state: { pid } }: Container): NamespacePlan {

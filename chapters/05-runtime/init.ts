@@ -1,8 +1,9 @@
-import { closeSync, writeSync } from 'node:fs';
-import { checked, isErrno, setCloseOnExec, setNoNewPrivs, setsid } from '../01-processes/index.ts';
+import { closeSync, openSync, writeSync } from 'node:fs';
+import { setsid } from '../01-processes/index.ts';
 import {
   CLONE,
   mkdirAllInRoot,
+  O_PATH,
   openAt,
   fchdir,
   setdomainname,
@@ -10,48 +11,30 @@ import {
   unshare,
 } from '../02-namespaces/index.ts';
 import type { BindSources } from './bind-sources.ts';
-import { confineOnExec } from './apparmor.ts';
 import { cgroupPlaces, type CgroupPlace } from './cgroup-mounts.ts';
 import type { Channel } from './channel.ts';
-import { attachConsole, bindConsole, openConsole, sendTerminal, type Console } from './console.ts';
+import { isInUserNamespace } from './container-cgroup.ts';
+import { bindConsole, openConsole, sendTerminal, type Console } from './console.ts';
 import { linkDevices, makeDevices } from './devices.ts';
-import { findExecutable } from './find-executable.ts';
 import { runHooks } from './hooks.ts';
-import { become, homeDirectory, ownStdio, setRlimits, type Identity } from './identity.ts';
-import { FIRST_DESCRIPTOR, listenFds } from './inherited-descriptors.ts';
 import { bringUpLoopback } from './loopback.ts';
 import { mountAll } from './mounts.ts';
+import { loadLate, prepareProcess, type ProcessSetup } from './prepare-process.ts';
 import {
   enterRoot,
   enterRootByChroot,
+  enterSharedRoot,
   makePathReadOnly,
   makeRootReadOnly,
   maskPath,
   prepareRoot,
   setRootPropagation,
 } from './rootfs.ts';
-import type { SeccompFilter } from './seccomp.ts';
-import { setIoPriority, setPersonality, setScheduler, type OciPersonality } from './scheduling.ts';
-import type { NamespaceType, OciProcess, OciSpec } from './spec.ts';
+import type { NamespaceType, OciSpec } from './spec.ts';
 import { ociState, type ContainerState } from './state.ts';
-import { c_close_range, c_keyctl } from './syscalls.ts';
+import { c_keyctl } from './syscalls.ts';
 import { writeSysctls } from './sysctl.ts';
 import { becomeProgram } from './trampoline.ts';
-
-/** What a process that is to become a container's program has been given. */
-export interface ProcessSetup {
-  process: OciProcess;
-  identity: Identity;
-  filter: SeccompFilter | undefined;
-  /** Who is to hold the terminal: a connected socket. Undefined without a terminal. */
-  consoleSocket: number | undefined;
-  /** Descriptors that the program is to have beside its standard streams. */
-  preserve: readonly number[];
-  /** linux.personality: of every process of the container. */
-  personality: OciPersonality | undefined;
-  /** Descriptor of the host's /proc: of use after the root has changed, when no path leads there. */
-  proc: number;
-}
 
 /** What the container's first process has been given. */
 export interface InitSetup extends ProcessSetup {
@@ -84,7 +67,7 @@ const STEPS: readonly (readonly [name: string, step: (init: Init) => void])[] = 
   ['session', newSession],
   ['cgroup namespace', newCgroupNamespace],
   ['loopback', (c) => made(c, 'network') && bringUpLoopback()],
-  ['root', (c) => void (c.root = prepareRoot(c.state.rootfs, c.spec.linux?.rootfsPropagation ?? ''))],
+  ['root', prepare],
   ['mounts', mountEverything],
   ['devices', deviceFiles],
   ['working directory', (c) => closeSync(mkdirAllInRoot(c.root, c.process.cwd))],
@@ -103,7 +86,7 @@ const STEPS: readonly (readonly [name: string, step: (init: Init) => void])[] = 
   ['read-only paths', (c) => c.spec.linux?.readonlyPaths?.forEach((path) => makePathReadOnly(c.root, path))],
   ['masked paths', (c) => c.spec.linux?.maskedPaths?.forEach((path) => maskPath(c.root, path))],
   // The image's files from here on.
-  ['change of root', (c) => (c.noPivot ? enterRootByChroot(c.root) : enterRoot(c.root))],
+  ['change of root', changeRoot],
   ['propagation of the root', (c) => setRootPropagation(c.spec.linux?.rootfsPropagation ?? '')],
   ['read-only root', (c) => c.spec.root?.readonly && makeRootReadOnly()],
   ['hostname', hostname],
@@ -155,6 +138,23 @@ function made({ spec }: Pick<Init, 'spec'>, type: NamespaceType): boolean {
   return spec.linux?.namespaces?.some((namespace) => namespace.type === type && !namespace.path) ?? false;
 }
 
+/** Whether what is mounted from here on is this container's alone. */
+const hasOwnMounts = ({ spec }: Init): boolean =>
+  spec.linux?.namespaces?.some(({ type }) => type === 'mount') ?? false;
+
+function prepare(init: Init): void {
+  const { rootfs } = init.state;
+  init.root = hasOwnMounts(init)
+    ? prepareRoot(rootfs, init.spec.linux?.rootfsPropagation ?? '')
+    : openSync(rootfs, O_PATH);
+}
+
+function changeRoot(init: Init): void {
+  if (!hasOwnMounts(init)) enterSharedRoot(init.root);
+  else if (init.noPivot) enterRootByChroot(init.root);
+  else enterRoot(init.root);
+}
+
 function newCgroupNamespace(init: Init): void {
   init.cgroups = cgroupPlaces();
   if (made(init, 'cgroup')) unshare(CLONE.NEWCGROUP);
@@ -175,8 +175,7 @@ function mountEverything(init: Init): void {
 function deviceFiles({ spec, root }: Init): void {
   const dev = spec.mounts?.find(({ destination }) => /^\/dev\/*$/.test(destination));
   if (dev?.type === 'bind' || dev?.options?.some((option) => /^r?bind$/.test(option))) return;
-  const inUserNamespace = spec.linux?.namespaces?.some(({ type }) => type === 'user') ?? false;
-  makeDevices(root, spec.linux?.devices ?? [], inUserNamespace);
+  makeDevices(root, spec.linux?.devices ?? [], isInUserNamespace());
   linkDevices(root);
 }
 
@@ -190,85 +189,6 @@ function terminal(init: Init): void {
 function hostname({ spec }: Init): void {
   if (spec.hostname) sethostname(spec.hostname);
   if (spec.domainname) setdomainname(spec.domainname);
-}
-
-/**
- * The part that the first process and those of `exec` share: streams, limits, user, capabilities, working directory, the program's file. The
- * process is in the container's root.
- * @throws Error; `exec: "NAME": …` for a program that cannot be had
- */
-export function prepareProcess(
-  setup: ProcessSetup,
-  slave: number | undefined,
-  channel: Channel,
-): { executable: string; argv: string[]; env: string[] } {
-  const { process: spec, identity, filter, preserve, proc } = setup;
-  if (slave !== undefined) attachConsole(slave);
-  // Every other descriptor closes when the program starts: one left open leads out of the container (CVE-2024-21626).
-  checked('close_range', c_close_range(FIRST_DESCRIPTOR, 2 ** 32 - 1, CLOSE_RANGE_CLOEXEC));
-  for (const fd of preserve) setCloseOnExec(fd, false);
-  setRlimits(spec.rlimits);
-  setScheduler(spec.scheduler);
-  setIoPriority(spec.ioPriority);
-  setPersonality(setup.personality);
-  ownStdio(identity.user.uid);
-  confineOnExec(proc, spec.apparmorProfile);
-  if (spec.noNewPrivileges) setNoNewPrivs();
-  // Without no_new_privs only CAP_SYS_ADMIN may set a filter, and it is about to go.
-  else loadFilter(filter, channel);
-  enterDirectory(spec.cwd, () => become(identity));
-  if (spec.noNewPrivileges && filter?.notifies) loadFilter(filter, channel);
-  const env = environment(spec.env ?? [], identity.user.uid);
-  return { executable: findExecutable(spec.args![0]!, env), argv: spec.args!, env };
-}
-
-/** Sets a filter; where it asks a supervisor, the runtime first hands over the descriptor, and this process waits. */
-function loadFilter(filter: SeccompFilter | undefined, channel: Channel): void {
-  const listener = filter?.load();
-  if (listener === undefined) return;
-  channel.send({ type: 'seccomp', fd: listener });
-  channel.awaitGo();
-  closeSync(listener);
-}
-
-/**
- * With no_new_privs anybody may set a filter: so it comes last, and need not allow what this runtime does before. But one that asks a
- * supervisor is set while the runtime is there to introduce the two.
- */
-export function loadLate({ process: spec, filter }: ProcessSetup): void {
-  if (spec.noNewPrivileges && !filter?.notifies) filter?.load();
-}
-
-const CLOSE_RANGE_CLOEXEC = 4;
-
-/** Goes to the working directory, as root or, where root may not (a network file system), as the user. */
-function enterDirectory(cwd: string, becomeUser: () => void): void {
-  let denied = false;
-  try {
-    process.chdir(cwd);
-  } catch (cause) {
-    if (!isErrno(cause, 'EACCES'))
-      throw new Error(`chdir to cwd (${JSON.stringify(cwd)}) set in config.json failed`, { cause });
-    denied = true;
-  }
-  becomeUser();
-  if (denied) process.chdir(cwd);
-  try {
-    // glibc gives no name to a directory that lies outside of the root.
-    process.cwd();
-  } catch (cause) {
-    throw new Error(
-      `current working directory ${JSON.stringify(cwd)} is outside of container mount namespace root`,
-      { cause },
-    );
-  }
-}
-
-function environment(env: readonly string[], uid: number): string[] {
-  const all = [...env];
-  if (!all.some((entry) => entry.startsWith('HOME='))) all.push(`HOME=${homeDirectory(uid)}`);
-  if (listenFds() > 0) all.push(`LISTEN_FDS=${listenFds()}`, 'LISTEN_PID=1');
-  return all;
 }
 
 /** Blocks in open(2) until `start` opens the other end of the fifo, and says that it goes on. */

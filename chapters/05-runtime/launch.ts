@@ -17,12 +17,15 @@ import {
   setns,
   unshare,
   writeIdMaps,
+  writeIdMapsWithHelpers,
   writeTimeOffsets,
   type IdMaps,
   type NamespaceKind,
   type TimeOffsets,
 } from '../02-namespaces/index.ts';
+import { forkInto, type Cgroup } from '../03-cgroups/index.ts';
 import { channelPair, type Channel } from './channel.ts';
+import { writeOomScoreAdj } from './oom.ts';
 import { c_setresgid, c_setresuid } from './syscalls.ts';
 
 /** Which namespaces a process is to be in. Kinds that neither list names are shared with the caller. */
@@ -35,11 +38,15 @@ export interface NamespacePlan {
   idMaps?: IdMaps;
   /** Clocks of a new time namespace. */
   timeOffsets?: TimeOffsets;
+  /** The cgroup to be born in. Without one, `born` is the time for it. */
+  cgroup?: Cgroup | undefined;
+  /** process.oomScoreAdj: told to the kernel as long as the process may write to its own files in /proc. */
+  oomScoreAdj?: number | undefined;
 }
 
 /** What happens on the way, on the runtime's side. Each may throw: then the process is ended. */
 export interface LaunchEvents {
-  /** The process that stays exists, and waits: time for its cgroup. */
+  /** The process that stays exists, and waits. */
   born(pid: number): void;
   /** All is mounted (create only). */
   mounted?(): void;
@@ -70,10 +77,14 @@ export function launch(
   const { runtime, container } = channelPair();
   let pid = 0;
   try {
-    const first = fork(() => {
+    const child = (enterCgroup: () => void): number => {
       runtime.close();
-      return reporting(container, () => enterNamespaces(plan, namespaces, container, inside));
-    });
+      return reporting(container, () => {
+        enterCgroup();
+        enterNamespaces(plan, namespaces, container, inside);
+      });
+    };
+    const first = plan.cgroup ? forkInto(plan.cgroup, child) : fork(() => child(() => undefined));
     container.close();
     try {
       for (let ready = false; !ready;) {
@@ -86,7 +97,7 @@ export function launch(
           case 'error':
             throw new Error(report.message);
           case 'map-ids':
-            writeIdMaps(first, plan.idMaps!);
+            mapIds(first, plan.idMaps!);
             runtime.go();
             break;
           case 'set-clocks':
@@ -150,6 +161,19 @@ function openNamespaces(paths: NamespacePlan['join']): Map<NamespaceKind, number
   return fds;
 }
 
+/**
+ * Writes the maps of a new user namespace: by itself, as root, or for a person's own id alone, who must give up changing groups; else newuidmap(1) and
+ * newgidmap(1) do it, which look into /etc/subuid whether the ids are lent.
+ */
+function mapIds(pid: number, maps: IdMaps): void {
+  if (process.geteuid!() === 0) return writeIdMaps(pid, maps);
+  const isOwn = (ranges: IdMaps['uid'], id: number): boolean =>
+    ranges.length === 1 && ranges[0]!.hostID === id && ranges[0]!.size === 1;
+  if (isOwn(maps.uid, process.geteuid!()) && isOwn(maps.gid, process.getegid!()))
+    writeIdMaps(pid, { ...maps, setgroups: 'deny' });
+  else writeIdMapsWithHelpers(pid, maps);
+}
+
 /** The first child's work. */
 function enterNamespaces(
   plan: NamespacePlan,
@@ -157,8 +181,10 @@ function enterNamespaces(
   channel: Channel,
   inside: (channel: Channel) => never,
 ): void {
-  // From here on nobody else may look into this process: it is still the runtime, with the host's files open.
-  prctl(PR.SET_DUMPABLE, 0);
+  writeOomScoreAdj(plan.oomScoreAdj);
+  // From here on nobody else may look into this process: it is still the runtime, with the host's files open. A person without root may not write
+  // the maps of such a process either: there it is so from `becomeRoot` on, and nobody else is in the namespace before.
+  if (process.geteuid!() === 0 || !plan.make.has('user')) prctl(PR.SET_DUMPABLE, 0);
   channel.send({ type: 'debug', message: '=> nsexec container setup' });
   //#gap 05.1 enterNamespaces
   for (const [kind, fd] of namespaces) {
@@ -192,6 +218,7 @@ function setClocks(plan: NamespacePlan, channel: Channel): void {
 function becomeRoot(): void {
   checked('setresgid', c_setresgid(0, 0, 0), '0 in the user namespace');
   checked('setresuid', c_setresuid(0, 0, 0), '0 in the user namespace');
+  prctl(PR.SET_DUMPABLE, 0);
 }
 
 /** Runs the child's work; an error goes to the runtime, and to the container's standard error only when the runtime has ended. */

@@ -2,12 +2,12 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { isErrno } from '../01-processes/index.ts';
 
 /**
- * Sets how willingly the kernel kills a process when memory ends. Source: proc_pid_oom_score_adj(5).
+ * Sets how willingly the kernel kills this process, and those that it forks, when memory ends. Source: proc_pid_oom_score_adj(5).
  * @throws Error when it would have to be lowered, and this process may not
  */
-export function writeOomScoreAdj(pid: number, value: number | undefined): void {
+export function writeOomScoreAdj(value: number | undefined): void {
   if (value === undefined) return;
-  const path = `/proc/${pid}/oom_score_adj`;
+  const path = '/proc/self/oom_score_adj';
   try {
     writeFileSync(path, String(value));
   } catch (cause) {

@@ -15,7 +15,8 @@ import type { OciSpec } from './spec.ts';
  * @throws SyscallError
  */
 export function protectRuntime(spec: OciSpec): void {
-  if (!canBeLookedInto(spec) || !executableIsWritable()) return;
+  // A person without root cannot make such a mount; and the container's capabilities are none over a process that is not of its user namespace.
+  if (process.geteuid!() !== 0 || !canBeLookedInto(spec) || !executableIsWritable()) return;
   const node = openTree('/proc/self/exe');
   mountSetattr(node, { set: MOUNT_ATTR.RDONLY });
   const env = Object.entries(process.env).map(([name, value]) => `${name}=${value}`);

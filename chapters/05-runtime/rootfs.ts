@@ -81,6 +81,13 @@ export function enterRootByChroot(rootFd: number): void {
   process.chdir('/');
 }
 
+/** For a container that shares the mount namespace of the machine, whose root nobody may exchange: chroot(2) is what is left, as for runc. */
+export function enterSharedRoot(rootFd: number): void {
+  fchdir(rootFd);
+  chroot('.');
+  process.chdir('/');
+}
+
 /**
  * Takes the host's own /proc and /sys out of this mount namespace. As long as one of them is there in full, the kernel lets a user namespace
  * mount it anew, without what the container's has masked. Source: mount_namespaces(7), "mount point … too revealing" in fs/namespace.c.

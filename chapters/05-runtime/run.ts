@@ -2,7 +2,7 @@ import { containerOf, destroy } from './container.ts';
 import type { Context } from './context.ts';
 import { createContainer, type CreateOptions } from './create.ts';
 import { foregroundTerminal, waitInForeground, type ForegroundTerminal } from './foreground.ts';
-import { loadBundle } from './bundle.ts';
+import { awaitReady, openNotifySocket, watchReady, type NotifySocket } from './notify.ts';
 import { openFifo, poststart } from './start.ts';
 
 export interface RunOptions extends CreateOptions {
@@ -19,7 +19,7 @@ export interface RunOptions extends CreateOptions {
 export async function runContainer(context: Context, options: RunOptions): Promise<number> {
   const { detach } = options;
   const wantsTerminal =
-    !detach && options.consoleSocket === undefined && loadBundle(options.bundle).spec.process!.terminal;
+    !detach && options.consoleSocket === undefined && options.bundle.spec.process!.terminal;
   const terminal: ForegroundTerminal | undefined = wantsTerminal ? foregroundTerminal() : undefined;
   try {
     const state = createContainer(
@@ -27,17 +27,24 @@ export async function runContainer(context: Context, options: RunOptions): Promi
       terminal ? { ...options, consoleSocket: terminal.socket } : options,
     );
     const container = containerOf(context.root, state);
+    let ready: NotifySocket | undefined;
     try {
-      const connection = terminal?.connect();
+      ready = openNotifySocket(context.root, state.id);
+      const connection = await terminal?.connect();
       openFifo(context, container);
       poststart(context, container);
+      if (ready && detach) awaitReady(ready, state);
       if (detach) return 0;
+      const endWatch = ready && watchReady(ready);
       const status = await waitInForeground(state.pid, connection);
+      endWatch?.();
       if (!options.keep) destroy(context, container);
       return status;
     } catch (error) {
       destroy(context, container);
       throw error;
+    } finally {
+      ready?.close();
     }
   } finally {
     terminal?.close();

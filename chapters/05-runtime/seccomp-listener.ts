@@ -1,6 +1,6 @@
 import { closeSync } from 'node:fs';
 import { checked } from '../01-processes/index.ts';
-import { connectSocket } from './console.ts';
+import { connectSocket } from './unix-socket.ts';
 import { OCI_VERSION, type OciSeccomp } from './spec.ts';
 import type { OciState } from './state.ts';
 import { c_pidfd_getfd, c_pidfd_open, c_sendDescriptor } from './syscalls.ts';

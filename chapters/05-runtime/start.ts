@@ -3,10 +3,12 @@ import { isErrno } from '../01-processes/index.ts';
 import { openContainer, signalInit, type Container } from './container.ts';
 import type { Context } from './context.ts';
 import { runHooks, sleep } from './hooks.ts';
+import { awaitReady, openNotifySocket } from './notify.ts';
 import { fifoPath, isInitAlive, ociState } from './state.ts';
 
 /**
- * Lets a created container's program begin, and runs its poststart hooks.
+ * Lets a created container's program begin, and runs its poststart hooks. Called by a service manager it also waits until the program says that it is
+ * ready.
  * @throws Error when it is not `created`
  */
 export function startContainer(context: Context, id: string): void {
@@ -14,8 +16,14 @@ export function startContainer(context: Context, id: string): void {
   const status = container.status();
   if (status === 'stopped') throw new Error('cannot start a container that has stopped');
   if (status !== 'created') throw new Error('cannot start an already running container');
-  openFifo(context, container);
-  poststart(context, container);
+  const ready = openNotifySocket(context.root, id);
+  try {
+    openFifo(context, container);
+    poststart(context, container);
+    if (ready) awaitReady(ready, container.state);
+  } finally {
+    ready?.close();
+  }
 }
 
 /** Opens the fifo's other end, upon which the first process goes on, and waits for its word. */

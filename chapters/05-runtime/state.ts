@@ -12,13 +12,14 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { isErrno, readStat } from '../01-processes/index.ts';
+import type { CgroupRecord } from './container-cgroup.ts';
 import type { OciSpec } from './spec.ts';
 
 /** The format of state.json; a runtime refuses one that it does not know. */
 const STATE_VERSION = 1;
 
 /** All that this runtime remembers of a container between two commands: `<root>/<id>/state.json`. */
-export interface ContainerState {
+export interface ContainerState extends CgroupRecord {
   version: typeof STATE_VERSION;
   id: string;
   /** Absolute path of the bundle. */
@@ -33,9 +34,9 @@ export interface ContainerState {
   pid: number;
   /** When that process began, in clock ticks after boot: with the pid it names one process, though pids are used again. */
   startTime: number;
-  /** The path of its cgroup in each hierarchy. */
-  cgroup: string;
   spec: OciSpec;
+  /** Only without a mount namespace of its own, see `removeMounts`. */
+  mountsBefore?: number[];
 }
 
 /** Source: runtime-spec, runtime.md, "State"; `paused` is what runc adds. */

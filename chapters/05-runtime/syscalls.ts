@@ -69,6 +69,12 @@ export const c_socket = declare<(domain: number, type: number, protocol: number)
 export const c_connect = declare<(fd: number, address: Buffer, length: number) => number>(
   'int connect(int sockfd, const uint8_t *addr, uint32_t addrlen)',
 );
+export const c_bind = declare<(fd: number, address: Buffer, length: number) => number>(
+  'int bind(int sockfd, const uint8_t *addr, uint32_t addrlen)',
+);
+export const c_recv = declare<(fd: number, buffer: Buffer, length: number, flags: number) => number>(
+  'long recv(int sockfd, _Out_ uint8_t *buf, size_t len, int flags)',
+);
 export const c_socketpair = declare<
   (domain: number, type: number, protocol: number, sv: Int32Array) => number
 >('int socketpair(int domain, int type, int protocol, int *sv)');

@@ -32,14 +32,15 @@ export function becomeProgram(
   beforehand: () => void,
 ): never {
   const jump = permitsExecveat(seccomp) ? openTrampoline(executable) : undefined;
+  if (jump === undefined) refuseMagicLink(executable); // the filter may not let it look
   beforehand();
   if (jump !== undefined) {
     for (const stdio of [0, 1, 2]) setCloseOnExec(stdio, false);
     resetSignalsForExec();
     c_execveat(jump, '', [executable, ...argv, null], [...env, null], AT_EMPTY_PATH);
     // Where files in memory may not be executed, the direct way is left.
+    refuseMagicLink(executable);
   }
-  refuseMagicLink(executable);
   return execve(executable, argv, env);
 }
 

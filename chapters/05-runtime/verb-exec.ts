@@ -31,12 +31,13 @@ export const run: Run = async (context, options, [id, ...command]) => {
     const pid = execInContainer(context, id!, {
       process: process_,
       pidFile: options['pid-file'],
+      pidfdSocket: options['pidfd-socket'],
       consoleSocket: socket,
       preserve,
       ignorePaused: options['ignore-paused'] ?? false,
       cgroup: options.cgroup ?? [],
     });
-    const connection = own?.connect();
+    const connection = await own?.connect();
     return detach ? 0 : await waitInForeground(pid, connection);
   } finally {
     own?.close();

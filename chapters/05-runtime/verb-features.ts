@@ -16,7 +16,7 @@ export const run: Run = () => {
     linux: {
       namespaces: Object.keys(NAMESPACE_TYPES).sort(),
       capabilities: knownCapabilities(),
-      cgroup: { v1: true, v2: true, systemd: false, systemdUser: false },
+      cgroup: { v1: true, v2: true, systemd: true, systemdUser: true },
       seccomp: {
         enabled: true,
         actions: Object.keys(ACTIONS).sort(),

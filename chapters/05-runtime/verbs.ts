@@ -19,8 +19,6 @@ export interface Verb {
   options: OptionTable;
   /** How many words beside the options: at least, at most. */
   words: readonly [number, number];
-  /** For everyone, not for root alone. */
-  anyone?: true;
   /** Whether options may follow words. Default: yes. */
   mixed?: boolean;
   /** Its options are nobody's business here: none is refused. */
@@ -33,6 +31,11 @@ const start = {
   bundle: { takes: 'text', short: 'b', value: 'DIR', help: 'directory with config.json (default: this one)' },
   'console-socket': { takes: 'text', value: 'SOCKET', help: 'socket that is to get the terminal' },
   'pid-file': { takes: 'text', value: 'FILE', help: "file for the first process's id" },
+  'pidfd-socket': {
+    takes: 'text',
+    value: 'SOCKET',
+    help: 'socket that is to get a descriptor of the process',
+  },
   'no-pivot': {
     takes: 'nothing',
     help: 'chroot instead of pivot_root: for a host that runs from its first RAM disk',
@@ -102,7 +105,7 @@ export const VERBS: Readonly<Record<string, Verb>> = {
     usage: '[options] ID COMMAND...',
     help: 'run one more process in a container',
     options: {
-      ...only(start, 'console-socket', 'pid-file', 'preserve-fds'),
+      ...only(start, 'console-socket', 'pid-file', 'pidfd-socket', 'preserve-fds'),
       cwd: { takes: 'text', value: 'DIR', help: 'working directory in the container' },
       env: { takes: 'list', short: 'e', value: 'NAME=VALUE', help: 'one more variable of the environment' },
       tty: { takes: 'nothing', short: 't', help: 'with a terminal' },
@@ -222,7 +225,6 @@ export const VERBS: Readonly<Record<string, Verb>> = {
   spec: {
     usage: '[options]',
     help: 'write a config.json to begin with',
-    anyone: true,
     options: {
       bundle: start.bundle,
       rootless: { takes: 'nothing', help: 'for a user who is not root' },
@@ -233,7 +235,6 @@ export const VERBS: Readonly<Record<string, Verb>> = {
   features: {
     usage: '',
     help: 'print what this runtime can do, as JSON',
-    anyone: true,
     options: {},
     words: [0, 0],
     load: async () => (await import('./verb-features.ts')).run,

@@ -3,8 +3,8 @@ import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { CONTROLLERS, createCgroup, detectCgroups } from '../index.ts';
-import { tsx } from './demo-run.ts';
 
+const tsx = join(import.meta.dirname, '..', '..', '..', 'node_modules', '.bin', 'tsx');
 const run = (...args: string[]) =>
   spawnSync(tsx, [join(import.meta.dirname, '../cgroups.ts'), ...args], { encoding: 'utf8' });
 

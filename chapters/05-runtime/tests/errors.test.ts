@@ -114,7 +114,11 @@ describe('a command that fails', () => {
       [['update', '--cpu-quota', 'much', 'x'], 'expected a whole number'],
       [['checkpoint', '--leave-running', 'x'], 'CRIU'],
       [['restore', 'x'], 'CRIU'],
-      [['--systemd-cgroup', 'list'], 'cgroupfs driver'],
+      [['--rootless', 'perhaps', 'list'], 'auto, true and false are allowed'],
+      [
+        ['create', '-b', bench.bundle((spec) => void (spec.linux.cgroupsPath = 'a.slice:b:c')), 'x'],
+        'call with --systemd-cgroup',
+      ],
     ] as const)
       expect(bench.myrunc(...args)).toMatchObject({ status: 1, err: expect.stringContaining(text) });
     expect(bench.myrunc('delete', '--force', 'never-was')).toMatchObject({ status: 0, err: '' });

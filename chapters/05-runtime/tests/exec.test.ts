@@ -85,6 +85,15 @@ describe('exec', () => {
     process.kill(pid, 'SIGKILL');
   });
 
+  it('takes it from a pipe too, as a shell’s <(…) is', () => {
+    const json = JSON.stringify({ cwd: '/', args: ['/bin/echo', 'from a pipe'], user: { uid: 0, gid: 0 } });
+    const words = [bench.program, '--root', bench.root, 'exec', '--process'];
+    const { stdout, stderr } = spawnSync('bash', ['-c', `${words.join(' ')} <(echo '${json}') ${id}`], {
+      encoding: 'utf8',
+    });
+    expect({ stdout, stderr }).toEqual({ stdout: 'from a pipe\n', stderr: '' });
+  });
+
   it('fails with 255 and the words for "not found" and "not executable"', () => {
     expect(bench.myrunc('exec', id, 'nope')).toMatchObject({
       status: 255,

@@ -1,12 +1,43 @@
+import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { namespacesOf, readCgroups, readCmdline, readStat } from '../../01-processes/index.ts';
+import { createCgroup, openCgroup } from '../../03-cgroups/index.ts';
 import { eventually, traces, workbench, type Workbench } from './workbench.ts';
 
 let bench: Workbench;
 beforeAll(async () => void (bench = await workbench()));
 afterAll(() => bench.remove());
+
+describe('a cgroup', () => {
+  it.each([
+    ['a relative path', (name: string) => name],
+    ['no path, then the id', () => undefined],
+  ])('is below that of the runtime itself with %s, as runc has it', (_what, path) => {
+    const own = createCgroup(`/${bench.id()}/own`);
+    const id = bench.id();
+    const name = path(`${id}-cgroup`);
+    const bundle = bench.bundle((spec) => {
+      if (name === undefined) delete spec.linux.cgroupsPath;
+      else spec.linux.cgroupsPath = name;
+      spec.process.args = ['sleep', '1000'];
+    });
+    const script = `for f; do echo $$ > $f/cgroup.procs; done; exec ${bench.program} --root ${bench.root} run -d -b ${bundle} ${id}`;
+    expect(
+      spawnSync('sh', ['-c', script, 'sh', ...Object.values(own.paths())], { stdio: 'inherit' }).status,
+    ).toBe(0);
+    const { pid } = JSON.parse(bench.myrunc('state', id).out) as { pid: number };
+    // On v2 a cgroup that has processes can hand no controllers down: there it is beside.
+    const above = own.layout === 'v2' ? dirname(own.path) : own.path;
+    const trees = readCgroups(pid)!.filter(({ path }) => path.startsWith(above));
+    expect(new Set(trees.map(({ path }) => path))).toEqual(new Set([`${above}/${name ?? id}`]));
+    expect(trees).toHaveLength(new Set(Object.values(own.paths())).size);
+    expect(bench.myrunc('delete', '--force', id)).toMatchObject({ status: 0, err: '' });
+    openCgroup(dirname(own.path)).remove();
+    expect(traces(bench)).toEqual([]);
+  });
+});
 
 describe('the life of a container', () => {
   afterEach(() => expect(traces(bench)).toEqual([]));

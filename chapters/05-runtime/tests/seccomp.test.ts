@@ -26,6 +26,14 @@ const allowBut = (
   syscalls: [{ names, ...rule }],
 });
 
+/** What Debian's busybox calls for a shell that runs grep; and what Node does while it calls execve(2). */
+const BUSYBOX = [
+  'execve', 'brk', 'arch_prctl', 'mmap', 'munmap', 'mprotect', 'madvise', 'futex', 'exit_group', 'rt_sigaction', 'rt_sigprocmask', 'write', 'writev',
+  'read', 'open', 'openat', 'close', 'fcntl', 'fork', 'vfork', 'clone', 'wait4', 'pipe', 'pipe2', 'dup2', 'getuid', 'geteuid', 'getgid', 'getegid', 'getpid',
+  'getppid', 'getcwd', 'stat', 'newfstatat', 'fstat', 'lseek', 'set_tid_address', 'set_robust_list', 'rseq', 'prlimit64', 'readlink', 'readlinkat',
+  'rt_sigreturn', 'getdents64', 'getrandom', 'uname', 'ioctl', 'sendfile', 'setgid', 'setuid', 'prctl',
+]; // prettier-ignore
+
 describe('a filter', () => {
   it.each([true, false])('gives the errno of the rule (no_new_privs: %s)', (nnp) => {
     const { out, err } = run(
@@ -59,6 +67,30 @@ describe('a filter', () => {
       allowBut({ action: 'SCMP_ACT_ERRNO', args: [{ index: 1, value, valueTwo, op }] }, 'mkdir'),
     );
     expect(out).toBe(caught ? '' : 'made\n');
+  });
+
+  it.each([
+    [true, 0],
+    [true, 1000],
+    [false, 0],
+    [false, 1000],
+  ])('need not allow what this runtime does (no_new_privs: %s, user %d)', (noNewPrivileges, uid) => {
+    const { status, out, err } = bench.run('echo $(grep ^Cap[EPBA] /proc/self/status)', (spec) => {
+      spec.process.noNewPrivileges = noNewPrivileges;
+      spec.process.user = { uid, gid: uid };
+      spec.linux.seccomp = {
+        defaultAction: 'SCMP_ACT_ERRNO',
+        syscalls: [{ names: BUSYBOX, action: 'SCMP_ACT_ALLOW' }],
+      };
+      spec.process.capabilities = {
+        bounding: ['CAP_KILL'],
+        permitted: ['CAP_KILL'],
+        effective: ['CAP_KILL'],
+      };
+    });
+    expect({ status, err }).toEqual({ status: 0, err: '' });
+    const kill = uid === 0 ? '0000000000000020' : '0000000000000000'; // a user who is not root has none after execve(2)
+    expect(out).toBe(`CapPrm: ${kill} CapEff: ${kill} CapBnd: 0000000000000020 CapAmb: 0000000000000000\n`);
   });
 
   it('is over startContainer hooks too', () => {

@@ -1,10 +1,21 @@
 import { execFile, spawn, spawnSync, type ChildProcess } from 'node:child_process';
-import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { isAlive } from '../../01-processes/index.ts';
 import { eventually, gone, openShimBench, shimPid, type ShimBench } from '../demo-support.ts';
+
+/** How other runtimes are called. */
+const OTHERS = {
+  runc: 'exec runc "$@"',
+  // It refuses a machine that has cgroups of both versions: in a mount namespace of its own it sees the first alone.
+  crun: `exec unshare -m sh -c '
+    if mountpoint -q /sys/fs/cgroup/unified; then mount -t tmpfs none /sys/fs/cgroup/unified; fi
+    exec crun "$@"' crun "$@"`,
+  // A kernel of its own, as a program: the host's interfaces are not for it.
+  runsc: 'exec runsc --network=none "$@"',
+};
 
 let bench: ShimBench;
 let containerd: ChildProcess;
@@ -29,11 +40,13 @@ disabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.internal.v1.opt"
   address = "${address}"
 `,
   );
-  // The same shim with runc beside it, under myrunc's name.
-  mkdirSync(join(directory, 'with-runc'));
-  symlinkSync('/usr/sbin/runc', join(directory, 'with-runc/myrunc'));
+  // The same shim with another runtime beside it, under myrunc's name.
   const shim = readFileSync(bench.shim, 'utf8');
-  writeFileSync(join(directory, 'with-runc/containerd-shim-myrunc-v2'), shim, { mode: 0o755 });
+  for (const [name, call] of Object.entries(OTHERS)) {
+    mkdirSync(join(directory, `with-${name}`));
+    writeFileSync(join(directory, `with-${name}/myrunc`), `#!/bin/sh\n${call}\n`, { mode: 0o755 });
+    writeFileSync(join(directory, `with-${name}/containerd-shim-myrunc-v2`), shim, { mode: 0o755 });
+  }
   await startContainerd();
 });
 afterAll(async () => {
@@ -75,92 +88,135 @@ const onTerminal = (...args: string[]): Outcome => {
   return { status: status ?? -1, stdout, stderr };
 };
 
-describe.each(['myrunc', 'runc'])("containerd's own daemon and ctr, with %s as the runtime", (runtime) => {
-  const shim = (): string =>
-    runtime === 'runc' ? join(bench.directory, 'with-runc', 'containerd-shim-myrunc-v2') : bench.shim;
-  const run = (): string[] => ['run', '--runtime', shim(), '--rootfs'];
-  const root = (): string => join(bench.directory, 'image');
+const root = (): string => join(bench.directory, 'image');
+const shimWith = (runtime: string): string =>
+  runtime === 'myrunc' ? bench.shim : join(bench.directory, `with-${runtime}`, 'containerd-shim-myrunc-v2');
 
-  test('run containers, and get their output and status', async () => {
-    const script = 'seq 3000; echo err >&2; exit 7';
-    const { status, stdout, stderr } = await ctr(
-      ...run(),
-      '--rm',
-      root(),
-      `${runtime}-a`,
-      '/bin/sh',
-      '-c',
-      script,
-    );
-    expect(stdout.split('\n').at(-2)).toBe('3000');
-    expect(stderr).toContain('err\n');
-    expect(status).toBe(7);
-    expect((await ctr('task', 'ls', '-q')).stdout).not.toContain(`${runtime}-a`);
-    expect(shimPid(`${runtime}-a`)).toBeUndefined();
-  });
+describe.each(['myrunc', 'runc', 'crun'])(
+  "containerd's own daemon and ctr, with %s as the runtime",
+  (runtime) => {
+    const run = (): string[] => ['run', '--runtime', shimWith(runtime), '--rootfs'];
 
-  test('run them on a terminal', () => {
-    const { status, stdout } = onTerminal(
-      ...run(),
-      '--rm',
-      '-t',
-      root(),
-      `${runtime}-t`,
-      '/bin/sh',
-      '-c',
-      'tty; exit 3',
-    );
-    expect(stdout).toContain('/dev/pts/0\r');
-    expect(status).toBe(3);
-  });
+    test('run containers, and get their output and status', async () => {
+      const script = 'seq 3000; echo err >&2; exit 7';
+      const { status, stdout, stderr } = await ctr(
+        ...run(),
+        '--rm',
+        root(),
+        `${runtime}-a`,
+        '/bin/sh',
+        '-c',
+        script,
+      );
+      expect(stdout.split('\n').at(-2)).toBe('3000');
+      expect(stderr).toContain('err\n');
+      expect(status).toBe(7);
+      expect((await ctr('task', 'ls', '-q')).stdout).not.toContain(`${runtime}-a`);
+      expect(shimPid(`${runtime}-a`)).toBeUndefined();
+    });
 
-  test('learn why one cannot be made', async () => {
-    const { status, stderr } = await ctr(...run(), '--rm', root(), `${runtime}-n`, '/bin/none');
-    expect(status).not.toBe(0);
-    expect(stderr).toMatch(/OCI runtime create failed: .*none/);
-    expect(shimPid(`${runtime}-n`)).toBeUndefined();
-  });
+    test('run them on a terminal', () => {
+      const { status, stdout } = onTerminal(
+        ...run(),
+        '--rm',
+        '-t',
+        root(),
+        `${runtime}-t`,
+        '/bin/sh',
+        '-c',
+        'tty; exit 3',
+      );
+      expect(stdout).toContain('/dev/pts/0\r');
+      expect(status).toBe(3);
+    });
 
-  test('exec, pause, resume, measure, kill and delete', async () => {
-    const id = `${runtime}-d`;
-    expect((await ctr(...run(), '-d', root(), id, '/bin/sleep', '1000')).status).toBe(0);
-    const exec = await ctr('task', 'exec', '--exec-id', 'e1', id, '/bin/sh', '-c', 'echo inside; exit 5');
-    expect(exec).toMatchObject({ status: 5, stdout: 'inside\n' });
-    expect(onTerminal('task', 'exec', '-t', '--exec-id', 'e2', id, '/bin/tty').stdout).toContain(
-      '/dev/pts/0',
-    );
-    await ctr('task', 'pause', id);
-    expect((await ctr('task', 'ls')).stdout).toMatch(new RegExp(`${id} +\\d+ +PAUSED`));
-    await ctr('task', 'resume', id);
-    expect((await ctr('task', 'metrics', id)).stdout).toMatch(/memory\.usage_in_bytes +\d+|memory\.usage/);
-    expect((await ctr('task', 'kill', '-s', '9', id)).status).toBe(0);
-    expect(await eventually(async () => (await ctr('task', 'ls')).stdout.includes('STOPPED'))).toBe(true);
-    await ctr('task', 'delete', id);
-    expect((await ctr('container', 'delete', id)).status).toBe(0);
-  });
+    test('learn why one cannot be made', async () => {
+      const { status, stderr } = await ctr(...run(), '--rm', root(), `${runtime}-n`, '/bin/none');
+      expect(status).not.toBe(0);
+      expect(stderr).toMatch(/OCI runtime create failed: .*none/);
+      expect(shimPid(`${runtime}-n`)).toBeUndefined();
+    });
 
-  test('find the container again after they were killed themselves', async () => {
-    const id = `${runtime}-k`;
-    await ctr(...run(), '-d', root(), id, '/bin/sleep', '1000');
-    const pid = Number(/(\d+) +RUNNING/.exec((await ctr('task', 'ls')).stdout)![1]);
-    containerd.kill('SIGKILL');
-    await eventually(() => containerd.signalCode !== null);
-    expect(isAlive(pid)).toBe(true);
-    await startContainerd();
-    expect((await ctr('task', 'ls')).stdout).toMatch(new RegExp(`${id} +${pid} +RUNNING`));
-    await ctr('task', 'kill', '-s', '9', id);
-    expect(await gone(pid)).toBe(true);
-    await ctr('task', 'delete', id);
-    await ctr('container', 'delete', id);
-  });
+    test('exec, pause, resume, measure, kill and delete', async () => {
+      const id = `${runtime}-d`;
+      expect((await ctr(...run(), '-d', root(), id, '/bin/sleep', '1000')).status).toBe(0);
+      const exec = await ctr('task', 'exec', '--exec-id', 'e1', id, '/bin/sh', '-c', 'echo inside; exit 5');
+      expect(exec).toMatchObject({ status: 5, stdout: 'inside\n' });
+      expect(onTerminal('task', 'exec', '-t', '--exec-id', 'e2', id, '/bin/tty').stdout).toContain(
+        '/dev/pts/0',
+      );
+      await ctr('task', 'pause', id);
+      expect((await ctr('task', 'ls')).stdout).toMatch(new RegExp(`${id} +\\d+ +PAUSED`));
+      await ctr('task', 'resume', id);
+      expect((await ctr('task', 'metrics', id)).stdout).toMatch(/memory\.usage_in_bytes +\d+|memory\.usage/);
+      expect((await ctr('task', 'kill', '-s', '9', id)).status).toBe(0);
+      expect(await eventually(async () => (await ctr('task', 'ls')).stdout.includes('STOPPED'))).toBe(true);
+      await ctr('task', 'delete', id);
+      expect((await ctr('container', 'delete', id)).status).toBe(0);
+    });
 
-  test('clean up after a shim that was killed', async () => {
-    const id = `${runtime}-s`;
-    await ctr(...run(), '-d', root(), id, '/bin/sleep', '1000');
-    const pid = Number(/(\d+) +RUNNING/.exec((await ctr('task', 'ls')).stdout)![1]);
-    process.kill(shimPid(id)!, 'SIGKILL');
-    expect(await gone(pid)).toBe(true);
-    expect(await eventually(async () => !(await ctr('task', 'ls', '-q')).stdout.includes(id))).toBe(true);
-    expect((await ctr('container', 'delete', id)).status).toBe(0);
-  });
+    test('find the container again after they were killed themselves', async () => {
+      const id = `${runtime}-k`;
+      await ctr(...run(), '-d', root(), id, '/bin/sleep', '1000');
+      const pid = Number(/(\d+) +RUNNING/.exec((await ctr('task', 'ls')).stdout)![1]);
+      containerd.kill('SIGKILL');
+      await eventually(() => containerd.signalCode !== null);
+      expect(isAlive(pid)).toBe(true);
+      await startContainerd();
+      expect((await ctr('task', 'ls')).stdout).toMatch(new RegExp(`${id} +${pid} +RUNNING`));
+      await ctr('task', 'kill', '-s', '9', id);
+      expect(await gone(pid)).toBe(true);
+      await ctr('task', 'delete', id);
+      await ctr('container', 'delete', id);
+    });
+
+    test('clean up after a shim that was killed', async () => {
+      const id = `${runtime}-s`;
+      await ctr(...run(), '-d', root(), id, '/bin/sleep', '1000');
+      const pid = Number(/(\d+) +RUNNING/.exec((await ctr('task', 'ls')).stdout)![1]);
+      process.kill(shimPid(id)!, 'SIGKILL');
+      expect(await gone(pid)).toBe(true);
+      expect(await eventually(async () => !(await ctr('task', 'ls', '-q')).stdout.includes(id))).toBe(true);
+      expect((await ctr('container', 'delete', id)).status).toBe(0);
+    });
+  },
+);
+
+// gVisor: what runs in the container does not run on this machine's kernel, and so not all is as with the others.
+test("with runsc as the runtime, containers run on gVisor's kernel: output, status, terminal, exec, kill, delete", async () => {
+  const run = ['run', '--runtime', shimWith('runsc'), '--rootfs'];
+  const script = 'cat /proc/version; echo err >&2; exit 7';
+  const { status, stdout, stderr } = await ctr(...run, '--rm', root(), 'runsc-a', '/bin/sh', '-c', script);
+  expect(stdout).toMatch(/^Linux version 4\.4\.0 /); // which it says that it is
+  expect(stdout).not.toBe(readFileSync('/proc/version', 'utf8'));
+  expect(stderr).toContain('err\n');
+  expect(status).toBe(7);
+  const terminal = onTerminal(
+    ...run,
+    '--rm',
+    '-t',
+    root(),
+    'runsc-t',
+    '/bin/sh',
+    '-c',
+    'test -t 0 && exit 3',
+  );
+  expect(terminal.status).toBe(3);
+  expect((await ctr(...run, '-d', root(), 'runsc-d', '/bin/sleep', '1000')).status).toBe(0);
+  const exec = await ctr(
+    'task',
+    'exec',
+    '--exec-id',
+    'e1',
+    'runsc-d',
+    '/bin/sh',
+    '-c',
+    'echo inside; exit 5',
+  );
+  expect(exec).toMatchObject({ status: 5, stdout: 'inside\n' });
+  expect((await ctr('task', 'kill', '-s', '9', 'runsc-d')).status).toBe(0);
+  expect(await eventually(async () => (await ctr('task', 'ls')).stdout.includes('STOPPED'))).toBe(true);
+  await ctr('task', 'delete', 'runsc-d');
+  expect((await ctr('container', 'delete', 'runsc-d')).status).toBe(0);
+  expect(shimPid('runsc-d')).toBeUndefined();
 });
