@@ -115,7 +115,12 @@ export async function openIngests(dir: string, destination: Destination): Promis
       ...(expected && { expected }),
       startedAt: new Date().toISOString(),
     };
-    await writeState(join(path, 'ingest.json'), state);
+    try {
+      await writeState(join(path, 'ingest.json'), state);
+    } catch (error) {
+      await rm(path, { recursive: true, force: true }); // on a full disk a folder is all there would be
+      throw error;
+    }
     return status(ref);
   }
 

@@ -1,3 +1,4 @@
+import { isErrno } from '../01-processes/index.ts';
 import type { ContentStore } from './content-store.ts';
 import type { ContentWriter } from './content-writer.ts';
 import { dataLoss, isStoreError } from './errors.ts';
@@ -12,7 +13,8 @@ import { retry } from './retry.ts';
 /**
  * Brings one blob from a registry into the store, straight to the disk. A connection that breaks is taken up where it broke, also by the
  * next process: what has arrived stays in the store's ingest. Says whether anything had to be fetched.
- * @throws RegistryError, Unreachable (what has arrived stays); StoreError DATA_LOSS when it is not what was announced (nothing stays)
+ * @throws RegistryError, Unreachable (what has arrived stays); StoreError DATA_LOSS when it is not what was announced, or an error of the
+ * full disk (nothing stays)
  */
 export async function fetchBlob(
   repository: Repository,
@@ -39,8 +41,9 @@ export async function fetchBlob(
     return true;
   } catch (error) {
     await writer.close();
-    // Bytes that are wrong are no beginning of the right ones.
-    if (isStoreError(error, 'DATA_LOSS')) await content.abort(ref).catch(() => undefined);
+    // Bytes that are wrong are no beginning of the right ones; and a disk that is full needs the room.
+    if (isStoreError(error, 'DATA_LOSS') || isErrno(error, 'ENOSPC', 'EDQUOT'))
+      await content.abort(ref).catch(() => undefined);
     throw error;
   }
 }

@@ -69,11 +69,15 @@ export function referenceString(reference: Reference): string {
   return `${reference.domain}/${reference.path}${tag}${digest}`;
 }
 
-/** The short form that Docker shows: `busybox:latest`, `user/app:1`, `localhost:5000/app:2`. */
+/** The short form that Docker shows: `busybox:latest`, `user/app:1`, `localhost:5000/app:2`. It is read as the same again. */
 export function familiarString(reference: Reference): string {
-  return referenceString(reference)
-    .replace(/^docker\.io\/library\//, '')
-    .replace(/^docker\.io\//, '');
+  const { domain, path } = reference;
+  const full = referenceString(reference);
+  if (domain !== DEFAULT_DOMAIN) return full;
+  const short = path.replace(/^library\/(?=[^/]+$)/, '');
+  // A repository whose first part looks like a host needs the real one before it.
+  const read = splitDomain(short);
+  return read.domain === domain && read.path === path ? short + full.slice(`${domain}/${path}`.length) : full;
 }
 
 /** The full form of a reference as typed: `normalizeReference('busybox') === 'docker.io/library/busybox:latest'`. */

@@ -3,6 +3,7 @@ import { request as httpsRequest, type Agent as HttpsAgent } from 'node:https';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { rootCertificates } from 'node:tls';
+import { quoted } from './errors.ts';
 import { directAgents, hostOf, proxyAuthorization, proxyFor, tunnelAgent } from './proxy.ts';
 import { RegistryError, Unreachable } from './registry-error.ts';
 
@@ -106,6 +107,11 @@ export function openHttp({
       const { location } = answer.headers;
       if (!REDIRECTS.includes(answer.status) || !location) return answer;
       answer.body.resume();
+      if (!URL.canParse(location, url.href))
+        throw new RegistryError(
+          answer.status,
+          `${request.method} ${where(url)}: redirected to ${quoted(location)}, which is no address`,
+        );
       const next = new URL(location, url);
       if (hops === MAX_REDIRECTS || !/^https?:$/.test(next.protocol))
         throw new RegistryError(answer.status, `${request.method} ${where(url)}: redirected without end`);

@@ -1,5 +1,6 @@
 import { chmod, mkdir, mkdtemp, readdir, rename } from 'node:fs/promises';
 import { join } from 'node:path';
+import { isErrno } from '../01-processes/index.ts';
 import { lockDirectory } from './directory-lock.ts';
 import { alreadyExists, failedPrecondition, invalidArgument, notFound } from './errors.ts';
 import { updatedLabels, type Labels } from './labels.ts';
@@ -160,7 +161,14 @@ export async function openSnapshots(dir: string, files: SnapshotFiles): Promise<
         if (child !== undefined)
           throw failedPrecondition(`snapshot ${JSON.stringify(key)} has a child: ${JSON.stringify(child)}`);
         const { [key]: _, ...others } = state.snapshots;
-        await save(others);
+        try {
+          await save(others);
+        } catch (error) {
+          // On a full disk there is no room even to note it. Then the files go first, of what nobody can be built on.
+          if (record.kind === 'committed' || !isErrno(error, 'ENOSPC', 'EDQUOT')) throw error;
+          await files.remove(folderOf(record));
+          return save(others);
+        }
         await files.remove(folderOf(record));
       }),
     stat: async (key) => infoOf(key, find(key)),

@@ -69,6 +69,9 @@ export async function* readTar(source: AsyncIterable<Uint8Array>): AsyncGenerato
   }
 }
 
+/** 2³² - 1 is chown(2)'s "leave it as it is". */
+const LARGEST_ID = 2 ** 32 - 2;
+
 /** Headers that say something about the next one. */
 const EXTENSIONS: Record<string, (data: Buffer) => Map<string, Buffer>> = {
   x: parsePax,
@@ -132,6 +135,9 @@ function withExtensions(raw: RawHeader, records: Map<string, Buffer>): TarHeader
     mtime: mtime === undefined ? raw.mtime : parseTime(mtime),
   };
   if (header.size < 0) throw invalidArgument(`${JSON.stringify(name)} has the size ${header.size}`);
+  for (const key of ['uid', 'gid'] as const)
+    if (header[key] < 0 || header[key] > LARGEST_ID)
+      throw invalidArgument(`${JSON.stringify(name)} has the ${key} ${header[key]}: from 0 to ${LARGEST_ID}`);
   for (const [key, value] of records) {
     const xattr = xattrName(key);
     if (xattr !== undefined) header.xattrs.set(xattr, value);

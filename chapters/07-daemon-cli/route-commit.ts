@@ -86,40 +86,26 @@ async function imageOf(daemon: Daemon, { imageId }: ContainerRecord) {
   return daemon.images.find(imageId);
 }
 
-/** What of a container's configuration an image keeps: nothing that was this one's alone, as its host name. */
+/** What an image keeps of a container's configuration. */
+const DEFAULTS = [
+  'User',
+  'Env',
+  'Cmd',
+  'Entrypoint',
+  'WorkingDir',
+  'ExposedPorts',
+  'Volumes',
+  'Labels',
+  'StopSignal',
+  'Healthcheck',
+  'OnBuild',
+  'Shell',
+] as const satisfies readonly (keyof ContainerDefaults)[];
+
+/** What of a container's configuration an image keeps: nothing that was this one's alone, as its host name; nothing that is empty. */
 export function imageDefaults(config: ContainerConfig): ContainerDefaults {
-  const {
-    User,
-    Env,
-    Cmd,
-    Entrypoint,
-    WorkingDir,
-    ExposedPorts,
-    Volumes,
-    Labels,
-    StopSignal,
-    Healthcheck,
-    OnBuild,
-    Shell,
-  } = config as ContainerConfig & Pick<ContainerDefaults, 'Healthcheck' | 'Shell'>;
-  const given = {
-    User,
-    Env,
-    Cmd,
-    Entrypoint,
-    WorkingDir,
-    ExposedPorts,
-    Volumes,
-    Labels,
-    StopSignal,
-    Healthcheck,
-    OnBuild,
-    Shell,
-  };
-  return Object.fromEntries(
-    Object.entries(given).filter(
-      ([, value]) =>
-        value != null && value !== '' && (typeof value !== 'object' || Object.keys(value).length > 0),
-    ),
-  );
+  const given = config as ContainerDefaults;
+  const isEmpty = (value: unknown): boolean =>
+    value == null || value === '' || (typeof value === 'object' && Object.keys(value).length === 0);
+  return Object.fromEntries(DEFAULTS.filter((key) => !isEmpty(given[key])).map((key) => [key, given[key]]));
 }

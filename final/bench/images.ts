@@ -61,18 +61,17 @@ async function measureAll(dir: string, rounds: number): Promise<Row[]> {
   mkdirSync(join(dir, 'registry'));
   const registry = await startRegistry(join(dir, 'registry'));
   let docker: Docker | undefined;
+  const hasDocker = ['dockerd', 'containerd', 'docker'].every(isThere);
   try {
     const name = `${registry.host}/bench:1`;
     const megabytes = Math.round((await pushLoad(dir, name)) / 1e6);
     rmSync(join(dir, 'load'), { recursive: true });
     const written = await makeTree(dir, 'written', 5000, 8 << 10);
     const many = await makeTree(dir, 'many', 100_000, 100);
-    if (isThere('dockerd') && isThere('containerd') && isThere('docker'))
-      docker = await startDocker(join(dir, 'docker'));
     const contestants = [
       ours(program, dir, { name, written: written.tree, many: many.tree }),
       isThere('skopeo') && isThere('umoci') ? skopeo(dir, name, written.tar) : absent('skopeo, umoci'),
-      docker ? dockerd(docker, name, { written: written.tar, many: many.tar }) : absent('dockerd'),
+      hasDocker ? dockerd(() => docker!, name, { written: written.tar, many: many.tar }) : absent('dockerd'),
     ];
     const whats: Record<Step, string> = {
       pull: `pull of ${megabytes} MB in 3 layers`,
@@ -82,12 +81,16 @@ async function measureAll(dir: string, rounds: number): Promise<Row[]> {
       diff: 'diff of 100,000 new files',
     };
     const runs = new Map<string, Run[]>();
-    for (let round = 0; round < rounds; round++)
+    for (let round = 0; round < rounds; round++) {
+      // One that has nothing yet, and never had: see `ours`.
+      if (hasDocker) docker = await startDocker(join(dir, `docker-${round}`));
       for (const { who, steps } of contestants)
         for (const step of STEPS) {
           const one = await steps[step]?.(round);
           if (one) runs.set(`${step} ${who}`, [...(runs.get(`${step} ${who}`) ?? []), one]);
         }
+      await docker?.stop();
+    }
     return STEPS.flatMap((step) =>
       contestants.map(({ who, why }): Row => {
         const these = runs.get(`${step} ${who}`);
@@ -174,36 +177,30 @@ function skopeo(dir: string, name: string, written: string): Contestant {
 }
 
 function dockerd(
-  { docker, pids }: Docker,
+  daemon: () => Docker,
   name: string,
   { written, many }: { written: string; many: string },
 ): Contestant {
+  const docker: Docker['docker'] = (...args) => daemon().docker(...args);
   const peak = async (run: Promise<Run>): Promise<Run> => ({
     ...(await run),
-    peak: Math.max(...pids.map(peakOf)),
+    peak: Math.max(...daemon().pids.map(peakOf)),
   });
   const container = async (from: string): Promise<string> => {
     const id = (await docker(['create', name, 'none'])).output.trim();
     await docker(['cp', '-', `${id}:/`], from);
     return id;
   };
-  const taken: string[] = [];
   return {
     who: 'dockerd',
     steps: {
-      both: async () => {
-        for (const id of taken.splice(0)) await docker(['rm', '-f', id]);
-        await docker(['image', 'prune', '-a', '-f']);
-        return peak(docker(['pull', '-q', name]));
-      },
+      both: () => peak(docker(['pull', '-q', name])),
       commit: async () => {
         const id = await container(written);
-        taken.push(id);
         return peak(docker(['commit', '--pause=false', id, 'committed:1']));
       },
       diff: async () => {
         const id = await container(many);
-        taken.push(id);
         return peak(docker(['diff', id]));
       },
     },

@@ -167,11 +167,11 @@ describe('a pull', () => {
     };
     const downloads = openDownloads();
     const gone = new AbortController();
-    const first = pull('app:1', { downloads, signal: gone.signal, stall: 10_000 });
-    const second = pull('app:1', { downloads, stall: 10_000 });
+    const first = pull('app:1', { downloads, signal: gone.signal, stall: 30_000 });
+    const second = pull('app:1', { downloads, stall: 30_000 });
     first.catch(() => undefined);
-    await expect.poll(() => asked(new RegExp(digestOf(bytes))).length).toBe(1);
-    await expect.poll(() => asked(/manifests/).length).toBe(2);
+    await expect.poll(() => asked(new RegExp(digestOf(bytes))).length, { timeout: 20_000 }).toBe(1);
+    await expect.poll(() => asked(/manifests/).length, { timeout: 20_000 }).toBe(2);
     gone.abort(new Error('the client went away'));
     await expect(first).rejects.toThrow('went away');
     release();
@@ -276,6 +276,16 @@ describe('a registry on a bad day', () => {
       return true;
     };
     await expect(pull()).rejects.toThrow('redirected without end');
+  });
+
+  test('that sends to what is no address is refused by what it said', async () => {
+    registry.addImage('1', [layer(100)]);
+    registry.misbehave = (request, response) => {
+      if (!isBlob(request.url)) return false;
+      response.writeHead(302, { Location: 'https://[/' }).end();
+      return true;
+    };
+    await expect(pull()).rejects.toThrow('redirected to "https://[/", which is no address');
   });
 });
 

@@ -22,6 +22,19 @@ describe('a reference', () => {
   });
 
   test.each([
+    ['docker.io/library/a/b', 'library/a/b:latest'],
+    ['docker.io/library/a', 'a:latest'],
+    ['docker.io/r.io/a', 'docker.io/r.io/a:latest'],
+    ['docker.io/library/r.io/a', 'library/r.io/a:latest'],
+    ['docker.io/localhost/a:1', 'docker.io/localhost/a:1'],
+    ['docker.io/docker.io/a', 'docker.io/docker.io/a:latest'],
+    ['r.io/library/a', 'r.io/library/a:latest'],
+  ])('%s is shown as %s, which is read as the same', (text, familiar) => {
+    expect(familiarString(parseReference(text))).toBe(familiar);
+    expect(parseReference(familiar)).toEqual(parseReference(text));
+  });
+
+  test.each([
     ['', 'repository name'],
     ['Busybox', 'must be lowercase'],
     ['busybox:', 'a tag is'],

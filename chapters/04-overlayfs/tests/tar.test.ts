@@ -104,6 +104,14 @@ describe('tar', () => {
     await expect(entriesOf(Buffer.alloc(600, 'no tar'))).rejects.toThrow(/checksum|octal/);
   });
 
+  test.each([
+    ['uid', 2 ** 32 - 1],
+    ['gid', 777_777_777_777],
+  ])('an owner that the kernel has no number for is refused: %s %d', async (key, id) => {
+    const tar = await bytesOf([{ header: { ...tarHeader({ name: 'a' }), [key]: id } }]);
+    await expect(entriesOf(tar)).rejects.toThrow(`"a" has the ${key} ${id}: from 0 to 4294967294`);
+  });
+
   test('a body that is not as long as announced is refused when writing', async () => {
     const entry = { header: tarHeader({ name: 'a', size: 3 }), body: Buffer.from('four') };
     await expect(bytesOf([entry])).rejects.toThrow('"a": 4 bytes, announced were 3');
