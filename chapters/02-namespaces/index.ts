@@ -41,6 +41,7 @@ export {
   type SubordinateRange,
 } from './subordinate-ids.ts';
 export { cloneInUserNamespace } from './user-namespace.ts';
+export { becomePerson, introduce } from './rootless-stage.ts';
 export {
   mount,
   umount,

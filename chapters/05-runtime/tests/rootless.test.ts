@@ -11,8 +11,7 @@ import {
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { dup2, execve, exitCode, fork, readCgroups, readStatus, waitpid } from '../../01-processes/index.ts';
-import type { IdMaps, Person } from '../../02-namespaces/index.ts';
-import { becomePerson, introduce } from '../../02-namespaces/rootless-stage.ts';
+import { becomePerson, introduce, type IdMaps, type Person } from '../../02-namespaces/index.ts';
 import { rootlessSpec, type OciSpec } from '../index.ts';
 import { eventually, traces, workbench, type Said, type Workbench } from './workbench.ts';
 
