@@ -15,6 +15,7 @@ import { explained } from './join.ts';
  * @throws SyscallError EBUSY, EACCES, EOPNOTSUPP as `cgroup.add`
  */
 export function forkInto(cgroup: Cgroup, child: (enter: () => void) => number | void): number {
+  //#region forkInto
   const { '': unified, ...v1 } = cgroup.paths();
   const threads = [...new Set(Object.values(v1))].map((folder) => join(folder, 'tasks'));
   const enter = (files: readonly string[]) => () => files.forEach((file) => writeControl(file, '0')); // 0: who writes
@@ -32,4 +33,5 @@ export function forkInto(cgroup: Cgroup, child: (enter: () => void) => number | 
   } finally {
     closeSync(folder);
   }
+  //#endregion
 }
