@@ -1,9 +1,10 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { mkdtempSync, readFileSync, readlinkSync, rmSync, statSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { act, readCmdline, readMountinfo, readStatus } from '../chapters/01-processes/index.ts';
+import { namespaceIds } from '../chapters/02-namespaces/index.ts';
 import { openCgroup } from '../chapters/03-cgroups/index.ts';
 import { findBusybox, makeBaseImage } from '../chapters/04-overlayfs/index.ts';
 import { BIN } from './build.ts';
@@ -13,7 +14,7 @@ import { isRunning, processes, supervisorPid, type Engine } from './engine.ts';
 const SCRIPT =
   'echo "learner:x:1000:1000::/:/bin/sh" >> /etc/passwd; echo "ready as $$"; read status; exit "$status"';
 const LIMITS = { memory: 64 * 1024 * 1024, cpus: 0.5, pids: 32 };
-const NAMESPACES = ['mnt', 'uts', 'ipc', 'pid', 'net', 'cgroup', 'user', 'time'];
+const NAMESPACES = ['mnt', 'uts', 'ipc', 'pid', 'net', 'cgroup', 'user', 'time'] as const;
 
 /**
  * Runs one container through every layer of an engine and shows, from the kernel's own files, that each did its part. Returns whether
@@ -111,19 +112,16 @@ export async function prove(engine: Engine, signal: AbortSignal): Promise<boolea
       await d.step('What it can see: namespaces', {
         why: 'A namespace is a number that the kernel compares. Where the numbers differ, the container lives in a world of its own.',
         run: (s) => {
+          const [host, inside] = [namespaceIds('self'), namespaceIds(pid)];
           for (const kind of NAMESPACES) {
-            const [host, inside] = ['self', pid].map((id) => readlinkSync(`/proc/${id}/ns/${kind}`)) as [
-              string,
-              string,
-            ];
-            s.evidence(
-              `${kind}${host === inside ? ' (shared with the host, as Docker does by default)' : ''}`,
-              { host, container: inside },
-            );
+            if (host[kind] === undefined) s.note(`this kernel has no ${kind} namespaces`);
+            else
+              s.evidence(
+                `${kind}${host[kind] === inside[kind] ? ' (shared with the host, as Docker does by default)' : ''}`,
+                { host: host[kind], container: inside[kind] },
+              );
           }
-          const own = NAMESPACES.filter(
-            (kind) => readlinkSync(`/proc/self/ns/${kind}`) !== readlinkSync(`/proc/${pid}/ns/${kind}`),
-          );
+          const own = NAMESPACES.filter((kind) => host[kind] !== inside[kind]);
           for (const kind of NAMESPACES.slice(0, 5))
             s.claim(`a ${kind} namespace of its own`, own.includes(kind));
           const inner = readStatus(pid)!.nsPid;

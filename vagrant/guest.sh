@@ -8,7 +8,11 @@ ip link set lo up
 # What the kernel would load by itself on a machine whose modules are where it looks.
 for module in veth bridge loop ip_tables iptable_nat nf_tables nft_masq; do modprobe -q "$module"; done
 
-controllers=$(cat /sys/fs/cgroup/cgroup.controllers)
+if [ -e /sys/fs/cgroup/cgroup.controllers ]; then
+  controllers=$(cat /sys/fs/cgroup/cgroup.controllers)
+else
+  controllers=$(awk '!/^#/ && $2 > 0 {printf "%s ", $1}' /proc/cgroups) # those that are in a tree of v1
+fi
 echo "machine: $MACHINE, Linux $(uname -r), $(nproc) processor(s), $(awk '/MemTotal/ {print int($2 / 1024)}' /proc/meminfo) MB"
 echo "cgroups: $(findmnt -no FSTYPE /sys/fs/cgroup) at /sys/fs/cgroup, controllers: $controllers"
 echo "process 1: $(cat /proc/1/comm)"

@@ -30,6 +30,7 @@ const DEMOS = 'demos';
 export const PLANS = {
   uml: SUITES,
   systemd: ['.vm.test.ts', DEMOS],
+  hybrid: ['chapters/03-cgroups/tests/systemd.vm.test.ts'],
   qemu: [...Object.keys(BEYOND_UML), DEMOS],
 } as const;
 

@@ -16,3 +16,11 @@ export const systemd: Machine = {
   environment: { ...uml.environment, TEST_VM: '1' },
   command: (boot) => uml.command({ ...boot, kernel: [...KERNEL, ...boot.kernel] }),
 };
+
+/** The same as machines were before cgroup v2: the controllers in trees of v1, and a bare tree of v2 beside them. systemd(1), "Kernel command line" */
+export const hybrid: Machine = {
+  ...systemd,
+  name: 'user-mode-linux with systemd and cgroup v1',
+  command: (boot) =>
+    systemd.command({ ...boot, kernel: ['systemd.unified_cgroup_hierarchy=0', ...boot.kernel] }),
+};

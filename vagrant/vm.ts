@@ -8,12 +8,16 @@ import type { Machine } from './machine.ts';
 import { stepsFor } from './plan.ts';
 import { judge } from './reports.ts';
 import { qemu } from './qemu.ts';
-import { systemd } from './systemd.ts';
+import { hybrid, systemd } from './systemd.ts';
 import { uml } from './uml.ts';
 
-const MACHINES: Record<'uml' | 'systemd' | 'qemu', { machine: Machine; minutes: number; what: string }> = {
+const MACHINES: Record<
+  'uml' | 'systemd' | 'hybrid' | 'qemu',
+  { machine: Machine; minutes: number; what: string }
+> = {
   uml: { machine: uml, minutes: 20, what: 'user-mode-linux: fast, one processor' },
   systemd: { machine: systemd, minutes: 20, what: 'user-mode-linux with systemd as process 1' },
+  hybrid: { machine: hybrid, minutes: 20, what: 'the same with the controllers in cgroup v1' },
   qemu: { machine: qemu, minutes: 60, what: 'qemu with Debian’s cloud kernel: whole, two processors, slow' },
 };
 type Name = keyof typeof MACHINES;
@@ -23,11 +27,11 @@ interface Options {
   out?: string;
 }
 
-/** `npm run test:vm`: boots kernels with pure cgroup v2 on this checkout, and runs tests in them. Sets the exit status. */
+/** `npm run test:vm`: boots kernels with cgroup v2, and with v1, on this checkout, and runs tests in them. Sets the exit status. */
 async function main(words: string[]): Promise<void> {
   const list = Object.entries(MACHINES).map(([name, { what }]) => `  ${name.padEnd(8)} ${what}`);
   const program = new Command('npm run test:vm --')
-    .description('Boot a kernel with pure cgroup v2 on this checkout, and run tests in it.')
+    .description('Boot kernels on this checkout, and run tests in them.')
     .argument(
       '[words...]',
       'machines (all of them when none is named), then vitest filters (files or folders), or demos: those of all chapters, and npm start -- --once',

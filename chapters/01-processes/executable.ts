@@ -10,6 +10,8 @@ export interface ExecutableOptions {
   out: string;
   /** Started `node --single-threaded`: for programs that fork(2). */
   singleThreaded?: boolean;
+  /** Flags of Node that the program gives itself when it starts itself again, and so mostly runs with: V8's cache is made for those. */
+  restartedWith?: readonly string[];
 }
 
 /**
@@ -23,15 +25,17 @@ export async function makeExecutable({
   source,
   out,
   singleThreaded = false,
+  restartedWith,
 }: ExecutableOptions): Promise<void> {
   const directory = dirname(resolve(out));
   mkdirSync(directory, { recursive: true });
   const flag = singleThreaded ? '--single-threaded' : '--';
+  const flags = restartedWith ?? (singleThreaded ? [flag] : []);
   const code = await bundle(source, realpathSync(directory));
   // Node asks the nearest package.json what kind of module a file without an ending is.
   writeFileSync(join(directory, 'package.json'), '{ "type": "commonjs" }\n');
   const program = `.${basename(out)}.program`;
-  replaceFile(join(directory, program), compile(code, flag));
+  replaceFile(join(directory, program), compile(code, flags));
   // `--` ends Node's own flags: without it Node takes the program's `--env-file` for itself.
   replaceFile(out, `#!${process.execPath} ${flag}\n${loader(program)}`, 0o755);
 }
@@ -82,17 +86,13 @@ function nativePart(name: string, require: NodeJS.Require): string {
 }
 
 /** What `.NAME.program` holds: the length of the code, the code, and V8's cache of it. Source: vm.Script, `cachedData`. */
-function compile(code: string, flag: string): Buffer {
+function compile(code: string, flags: readonly string[]): Buffer {
   const source = Buffer.from(code);
   // In the very Node that is to run it, and with its flags: V8 takes the cache of no other.
-  const { stdout, stderr, status } = spawnSync(
-    process.execPath,
-    [flag, '-'].filter((word) => word !== '--'),
-    {
-      input: `${COMPILER}(${JSON.stringify(code)})`,
-      maxBuffer: 2 ** 28,
-    },
-  );
+  const { stdout, stderr, status } = spawnSync(process.execPath, [...flags, '-'], {
+    input: `${COMPILER}(${JSON.stringify(code)})`,
+    maxBuffer: 2 ** 28,
+  });
   if (status !== 0) throw new Error(`compiling failed: ${String(stderr)}`);
   const length = Buffer.alloc(4);
   length.writeUInt32LE(source.length);

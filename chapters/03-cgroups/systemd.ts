@@ -25,7 +25,8 @@ export interface SystemdOptions {
  * @param cgroupsPath `slice:prefix:name`, see `systemdPlace`
  * @param pid the process: a scope without one can not be. It is ended when something goes wrong after it has been moved
  * @param extra properties beside the limits, such as those of the `org.systemd.property.…` annotations
- * @throws RangeError for a path or a limit that is none, before anything is made; Error when systemd refuses: then nothing is left
+ * @throws RangeError for a path or a limit that is none, before anything is made; Error when systemd refuses: then nothing is left; Error when a
+ *   person's own systemd is asked on a machine with cgroup v1
  */
 export function createSystemdCgroup(
   cgroupsPath: string,
@@ -36,6 +37,10 @@ export function createSystemdCgroup(
   const place = systemdPlace(cgroupsPath, isUser(options));
   checkResources(resources);
   const { layout } = detectCgroups();
+  if (isUser(options) && layout !== 'v2')
+    throw new Error(
+      `${cgroupsPath}: this machine keeps its controllers in cgroup v1, which is never given away: a person's own systemd can limit nothing here. Ask as root, or boot with systemd.unified_cgroup_hierarchy=1`,
+    );
   const properties = [
     ...unitProperties(place, pid, layout === 'v2'),
     ...(options.extra ?? []),
@@ -201,9 +206,10 @@ function withBus<T>(options: SystemdOptions, use: (bus: Bus) => T): T {
   try {
     bus = openBus(address, daemon);
   } catch (cause) {
-    throw new Error(`systemd does not answer at ${address}: is it the first process of this machine?`, {
-      cause,
-    });
+    const question = isUser(options)
+      ? `does one run for user ${process.geteuid!()}? Log in, or type: loginctl enable-linger`
+      : 'is it the first process of this machine?';
+    throw new Error(`systemd does not answer at ${address}: ${question}`, { cause });
   }
   try {
     if (daemon) {
@@ -220,20 +226,19 @@ function withBus<T>(options: SystemdOptions, use: (bus: Bus) => T): T {
 }
 
 /**
- * Where systemd listens. Root has a direct line that needs no bus daemon; others, and a person's own systemd, are reached
- * over the bus.
+ * Where systemd listens: it has a direct line that needs no bus daemon, and is reached over the bus by who may not use that. The same for
+ * the machine's systemd and for a person's own. Source: systemctl(1) goes the same ways
  */
 function managerAddress(options: SystemdOptions): { address: string; daemon: boolean } {
   if (options.address) return { address: options.address, daemon: true };
-  if (!isUser(options))
-    return existsSync('/run/systemd/private')
-      ? { address: 'unix:path=/run/systemd/private', daemon: false }
-      : {
-          address: process.env['DBUS_SYSTEM_BUS_ADDRESS'] ?? 'unix:path=/run/dbus/system_bus_socket',
-          daemon: true,
-        };
   const runtime = process.env['XDG_RUNTIME_DIR'] ?? `/run/user/${process.geteuid!()}`;
-  return { address: process.env['DBUS_SESSION_BUS_ADDRESS'] ?? `unix:path=${runtime}/bus`, daemon: true };
+  const [folder, variable, bus] = isUser(options)
+    ? [runtime, 'DBUS_SESSION_BUS_ADDRESS', `${runtime}/bus`]
+    : ['/run', 'DBUS_SYSTEM_BUS_ADDRESS', '/run/dbus/system_bus_socket'];
+  const direct = `${folder}/systemd/private`;
+  return existsSync(direct)
+    ? { address: `unix:path=${direct}`, daemon: false }
+    : { address: process.env[variable] ?? `unix:path=${bus}`, daemon: true };
 }
 
 /** Whether systemd keeps the cgroups of this machine: the driver for it is the right one then. Source: sd_booted(3) */

@@ -1,9 +1,8 @@
 import { dirname, join } from 'node:path';
+import { capabilityOf, factsOf } from './compare-trees.ts';
 import type { LayerStack } from './layer-stack.ts';
-import type { Shown } from './overlay-view.ts';
 import { upperTree, type UpperTree } from './upper-tree.ts';
 import { encodeName } from './file-names.ts';
-import { getXattr } from './xattr.ts';
 
 /** One line of `docker diff`: Added, Changed or Deleted. */
 export interface Change {
@@ -17,8 +16,8 @@ export interface Change {
  * is a deletion, and an opaque directory deletes what the lower one held. Sorted by path; a directory on the way to a change
  * counts as changed, as in `docker diff`.
  */
-export function changesOf(stack: LayerStack): Change[] {
-  const upper = upperTree(stack);
+export function changesOf(layers: LayerStack | UpperTree): Change[] {
+  const upper = 'names' in layers ? layers : upperTree(layers);
   const { below } = upper;
   const changes: Change[] = [];
   const visit = (dir: string): void => {
@@ -55,22 +54,13 @@ function withoutMereCopies(changes: readonly Change[], upper: UpperTree): Change
   return changes.filter((change) => real.has(change) || onTheWay.has(change.path));
 }
 
-/** Docker's comparison: what a write would have changed. Of directories not size and time, which their content changes. */
+/** Docker's comparison. */
 function looksTheSame(upper: UpperTree, path: string): boolean {
   const [now, before] = [upper.lookup(path), upper.below.lookup(path)];
   if (!now || !before) return false;
-  const facts = ({ stat }: Shown): bigint[] => [
-    stat.mode,
-    stat.uid,
-    stat.gid,
-    stat.rdev,
-    ...(stat.isDirectory() ? [] : [stat.size, stat.mtimeNs]),
-  ];
-  const capability = (file: string): string | undefined =>
-    getXattr(file, 'security.capability')?.toString('hex');
   return (
-    facts(now).join() === facts(before).join() &&
-    capability(upper.locate(path)) === capability(upper.below.locate(before.places[0]!))
+    factsOf(now.stat) === factsOf(before.stat) &&
+    capabilityOf(upper.locate(path)) === capabilityOf(upper.below.locate(before.places[0]!))
   );
 }
 

@@ -5,7 +5,7 @@ import type { LayerStack } from './layer-stack.ts';
 import { writeTar, type TarInput } from './tar.ts';
 import { tarHeader, type TarHeader } from './tar-header.ts';
 import { deviceParts } from './tar-node.ts';
-import { plainTree, upperTree } from './upper-tree.ts';
+import { plainTree, upperTree, type UpperTree } from './upper-tree.ts';
 import { OPAQUE_NAME, WHITEOUT_PREFIX } from './whiteout.ts';
 import { getXattr, isReserved, listXattrs } from './xattr.ts';
 
@@ -14,12 +14,12 @@ import { getXattr, isReserved, listXattrs } from './xattr.ts';
  * overlayfs' marks are written in the tar's spelling; its other private attributes are left out, and so are sockets. What overlayfs has
  * not copied up, of a file whose mode was changed or of a directory that was renamed, comes from the layers below.
  * Source: OCI image-spec, layer.md, "Representing Changes".
- * @param layers an upper directory, alone or with what it lies on
+ * @param layers an upper directory, alone or with what it lies on; or what `changedTree` gives
  * @throws StoreError FAILED_PRECONDITION when something lies in the layers below and they were not given
  */
-export function diffLayer(layers: string | LayerStack): AsyncGenerator<Buffer> {
+export function diffLayer(layers: string | LayerStack | UpperTree): AsyncGenerator<Buffer> {
   const stack = typeof layers === 'string' ? { upper: layers, lowers: [] } : layers;
-  return writeTar(entriesOf(upperTree(stack), ''));
+  return writeTar(entriesOf('names' in stack ? stack : upperTree(stack), ''));
 }
 
 /**

@@ -70,6 +70,7 @@ export { compressionOf, decompress } from './compression.ts';
 export { applyLayer, type AppliedLayer, type ApplyOptions } from './apply-layer.ts';
 export { layersOf, type LayerStack } from './layer-stack.ts';
 export { overlayView, type OverlayView, type Shown } from './overlay-view.ts';
+export { changedTree, compareTrees } from './compare-trees.ts';
 export { changesOf, type Change } from './changes.ts';
 export { diffLayer, treeEntries } from './diff-layer.ts';
 export { findBusybox, isStaticElf, makeBaseImage } from './base-image.ts';

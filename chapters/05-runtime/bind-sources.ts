@@ -14,7 +14,7 @@ import {
   type IdMaps,
 } from '../02-namespaces/index.ts';
 import type { OciLinux, OciMount } from './spec.ts';
-import { ConfigError } from './validate.ts';
+import { ConfigError } from './config-checks.ts';
 
 /** Copies of mounts, hanging nowhere, by their place in config.json's list: what is to be bound there. */
 export type BindSources = ReadonlyMap<number, number>;

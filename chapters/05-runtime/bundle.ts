@@ -2,9 +2,10 @@ import { readFileSync, realpathSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { isErrno } from '../01-processes/index.ts';
 import { isBind, isIdMapped } from './bind-sources.ts';
+import { ConfigError } from './config-checks.ts';
 import { parseMountOptions } from '../02-namespaces/index.ts';
 import type { NamespaceType, OciMount, OciProcess, OciSpec } from './spec.ts';
-import { ConfigError, validateProcess, validateSpec } from './validate.ts';
+import { validateProcess, validateSpec } from './validate.ts';
 
 /** A bundle: a directory with config.json, and the root file system that it names. Source: runtime-spec, bundle.md. */
 export interface Bundle {

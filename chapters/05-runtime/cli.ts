@@ -1,5 +1,6 @@
 import { writeSync } from 'node:fs';
 import { join } from 'node:path';
+import { isInUserNamespace } from './user-namespace.ts';
 import type { Context } from './context.ts';
 import { logFailure, type Log } from './log.ts';
 import { describeOptions, parseOptions, UsageError, type OptionTable, type OptionValues } from './options.ts';
@@ -91,8 +92,8 @@ async function runVerb(name: string, argv: readonly string[], context: Context):
 /** Where the state is kept: the machine's place is root's; others have one of their own, which ends with their last session. */
 function defaultRoot(): string {
   const own = process.env['XDG_RUNTIME_DIR'];
-  // Podman without root calls its runtime as root of a user namespace, and leaves the name of the person.
-  const isPerson = process.geteuid!() !== 0 || (process.env['USER'] ?? 'root') !== 'root';
+  // Podman without root calls its runtime as root of a user namespace, whose own place the machine's is not. As runc has it.
+  const isPerson = process.geteuid!() !== 0 || (isInUserNamespace() && process.env['USER'] !== 'root');
   return own && isPerson ? join(own, 'myrunc') : '/run/myrunc';
 }
 

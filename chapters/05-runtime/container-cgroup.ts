@@ -1,7 +1,5 @@
-import { readFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { isErrno } from '../01-processes/index.ts';
-import { parseRanges } from '../02-namespaces/index.ts';
 import {
   createCgroup,
   createSystemdCgroup,
@@ -21,6 +19,7 @@ import { log } from './log.ts';
 import { NO_CGROUP } from './no-cgroup.ts';
 import type { OciSpec } from './spec.ts';
 import { unitProperties } from './unit-properties.ts';
+import { isInUserNamespace } from './user-namespace.ts';
 
 /** Where a container's cgroup is, and who keeps it: a part of its state, because the commands after `create` are told neither. */
 export interface CgroupRecord {
@@ -97,6 +96,15 @@ export function checkUsedCgroup({ log: to }: Context, record: CgroupRecord): voi
 }
 
 /**
+ * Makes the cgroup for a process that is to be born in it. Undefined where it has to be made around a process, by `enterNewCgroup`.
+ * @throws Error, SyscallError when the kernel refuses
+ */
+export function newCgroup(context: Context, record: CgroupRecord): Cgroup | undefined {
+  if (record.cgroupDriver === 'systemd' || usesRootlessCgroups(context)) return undefined;
+  return createCgroup(record.cgroup, {}, record.cgroupBelow);
+}
+
+/**
  * Makes the cgroup, with a process in it: systemd makes none without. A person without root may do without one, if config.json asks for none.
  * Changes the record then.
  * @throws Error, SyscallError when the kernel or systemd refuses
@@ -127,12 +135,6 @@ export function enterNewCgroup(
  */
 export function usesRootlessCgroups({ rootless }: Context): boolean {
   return rootless ?? (process.geteuid!() !== 0 || isInUserNamespace());
-}
-
-/** Whether this process is in another user namespace than the machine's first, which maps every id to itself. */
-export function isInUserNamespace(): boolean {
-  const [first, ...more] = parseRanges(readFileSync('/proc/self/uid_map', 'utf8'));
-  return more.length > 0 || first?.containerID !== 0 || first.hostID !== 0 || first.size !== 2 ** 32 - 1;
 }
 
 /** The spec's limits, and the devices that every container may use. Who is not root has no say over devices, and makes none. */

@@ -32,6 +32,7 @@ import {
   type Step,
 } from '../01-processes/index.ts';
 import { findBusybox } from '../04-overlayfs/index.ts';
+import { byPodman, withoutRoot } from './demo-callers.ts';
 import { defaultSpec, type OciSpec } from './index.ts';
 
 await demo('05 runtime: from a bundle to a container', async (d) => {
@@ -70,10 +71,19 @@ await demo('05 runtime: from a bundle to a container', async (d) => {
     why: 'A script that begins with #!/proc/self/exe asks the kernel to run whatever runs now. At that moment that is the runtime.',
     run: (s) => attack(s, bench),
   });
+  await d.step('Without root', {
+    why: 'In a user namespace of its own a process may make all other namespaces, mount, and change its root: so a runtime needs no root.',
+    run: (s) => withoutRoot(s, bench),
+  });
+  await d.step('The same by podman', {
+    why: 'Nothing above was for this demo alone: whoever speaks with runc speaks with this runtime.',
+    run: (s) => byPodman(s, bench),
+  });
 });
 
 interface Bench {
   dir: string;
+  program: string;
   id: string;
   cgroup: string;
   bundle: string;
@@ -101,6 +111,7 @@ async function prepare(): Promise<Bench> {
   };
   return {
     dir,
+    program,
     id,
     cgroup: `/${id}`,
     bundle: join(dir, 'bundle'),

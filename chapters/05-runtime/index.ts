@@ -13,6 +13,7 @@ export type {
   OciSeccomp,
   OciIdMapping,
 } from './spec.ts';
-export { ConfigError, validateSpec, validateProcess } from './validate.ts';
+export { ConfigError } from './config-checks.ts';
+export { validateSpec, validateProcess } from './validate.ts';
 export type { OciState, Status } from './state.ts';
 export { runCommandLine } from './cli.ts';

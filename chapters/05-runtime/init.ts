@@ -13,7 +13,6 @@ import {
 import type { BindSources } from './bind-sources.ts';
 import { cgroupPlaces, type CgroupPlace } from './cgroup-mounts.ts';
 import type { Channel } from './channel.ts';
-import { isInUserNamespace } from './container-cgroup.ts';
 import { bindConsole, openConsole, sendTerminal, type Console } from './console.ts';
 import { linkDevices, makeDevices } from './devices.ts';
 import { runHooks } from './hooks.ts';
@@ -35,6 +34,7 @@ import { ociState, type ContainerState } from './state.ts';
 import { c_keyctl } from './syscalls.ts';
 import { writeSysctls } from './sysctl.ts';
 import { becomeProgram } from './trampoline.ts';
+import { isInUserNamespace } from './user-namespace.ts';
 
 /** What the container's first process has been given. */
 export interface InitSetup extends ProcessSetup {

@@ -1,5 +1,28 @@
 import { existsSync } from 'node:fs';
 import {
+  ConfigError,
+  absolutePath,
+  absolutePathOrEmpty,
+  array,
+  boolean,
+  brief,
+  closedRecord,
+  empty,
+  fail,
+  int,
+  int64,
+  limit,
+  noNul,
+  nonEmpty,
+  nonEmptyString,
+  number,
+  object,
+  oneOf,
+  record,
+  string,
+  type Check,
+} from './config-checks.ts';
+import {
   IO_CLASSES,
   parseProcessors,
   PERSONALITIES,
@@ -8,14 +31,6 @@ import {
   type OciScheduler,
 } from './scheduling.ts';
 import { HOOK_KINDS, NAMESPACE_TYPES, type OciProcess, type OciSpec } from './spec.ts';
-
-/** Looks at one value; throws ConfigError naming where it stands. */
-type Check = (value: unknown, where: string) => void;
-
-/** A property of config.json that is missing, of the wrong type, or not to be had here. */
-export class ConfigError extends Error {
-  override readonly name = 'ConfigError';
-}
 
 /**
  * Checks a parsed config.json, all of it that this runtime reads, before anything is made. Unknown properties are let pass, as
@@ -164,100 +179,7 @@ const SPEC: Record<string, Check> = {
   'vm?': refused,
 };
 
-// Checks, and what makes checks out of checks.
-
-function fail(where: string, expected: string, value: unknown): never {
-  const found = value === undefined ? 'it is missing' : `found ${brief(value)}`;
-  throw new ConfigError(`${where || 'the file'}: expected ${expected}, ${found}`);
-}
-
-function brief(value: unknown): string {
-  const text = JSON.stringify(value);
-  return text.length > 60 ? `${text.slice(0, 57)}...` : text;
-}
-
-function string(value: unknown, where: string): void {
-  if (typeof value !== 'string') fail(where, 'text', value);
-}
-
-function noNul(value: unknown, where: string): void {
-  if (typeof value !== 'string' || value.includes('\0')) fail(where, 'text without NUL', value);
-}
-
-function nonEmptyString(value: unknown, where: string): void {
-  if (typeof value !== 'string' || value === '' || value.includes('\0'))
-    fail(where, 'text that is not empty', value);
-}
-
-function absolutePath(value: unknown, where: string): void {
-  if (typeof value !== 'string' || !value.startsWith('/') || value.includes('\0'))
-    fail(where, 'an absolute path', value);
-}
-
-function boolean(value: unknown, where: string): void {
-  if (typeof value !== 'boolean') fail(where, 'true or false', value);
-}
-
-function number(value: unknown, where: string): void {
-  if (typeof value !== 'number') fail(where, 'a number', value);
-}
-
-/** A limit of setrlimit(2); the largest 64-bit number, which JSON.parse rounds, is "unlimited". */
-function limit(value: unknown, where: string): void {
-  if (typeof value !== 'number' || value < 0 || value > 2 ** 64 || !Number.isInteger(value))
-    fail(where, 'a whole number from 0 to 2^64 - 1', value);
-}
-
-function int(min = 0, max = 2 ** 32 - 1): Check {
-  return (value, where) => {
-    if (typeof value !== 'number' || !Number.isInteger(value) || value < min || value > max)
-      fail(where, `a whole number from ${min} to ${max}`, value);
-  };
-}
-
-function oneOf(...allowed: string[]): Check {
-  return (value, where) => {
-    if (!allowed.includes(value as string))
-      fail(where, `one of ${allowed.map((a) => JSON.stringify(a)).join(', ')}`, value);
-  };
-}
-
-function array(of: Check): Check {
-  return (value, where) => {
-    if (!Array.isArray(value)) fail(where, 'a list', value);
-    value.forEach((element, i) => of(element, `${where}[${i}]`));
-  };
-}
-
-function nonEmpty(check: Check): Check {
-  return (value, where) => {
-    if (Array.isArray(value) && value.length === 0) fail(where, 'at least one element', value);
-    check(value, where);
-  };
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-function record(of: Check): Check {
-  return (value, where) => {
-    if (!isObject(value)) fail(where, 'an object', value);
-    for (const [key, element] of Object.entries(value)) of(element, `${where}[${JSON.stringify(key)}]`);
-  };
-}
-
-function object(properties: Record<string, Check>): Check {
-  return (value, where) => {
-    if (!isObject(value)) fail(where, 'an object', value);
-    for (const [name, check] of Object.entries(properties)) {
-      const optional = name.endsWith('?');
-      const key = optional ? name.slice(0, -1) : name;
-      if (optional && value[key] === undefined) continue;
-      check(value[key], where ? `${where}.${key}` : key);
-    }
-  };
-}
+// What single properties are held to.
 
 function refused(value: unknown, where: string): void {
   throw new ConfigError(`${where}: this runtime does not do that yet; take it out (it is ${brief(value)})`);
@@ -279,14 +201,6 @@ function intelRdt(value: unknown, where: string): void {
     ? 'shares of cache and memory bandwidth (resctrl) are not done by this runtime'
     : 'this machine has no resctrl filesystem at /sys/fs/resctrl';
   throw new ConfigError(`${where}: ${why}; take it out (it is ${brief(value)})`);
-}
-
-function empty(value: unknown, where: string): void {
-  if (!Array.isArray(value) || value.length > 0) fail(where, 'an empty list: no flags are known', value);
-}
-
-function int64(value: unknown, where: string): void {
-  if (!Number.isSafeInteger(value)) fail(where, 'a whole number', value);
 }
 
 function processors(value: unknown, where: string): void {
@@ -320,15 +234,6 @@ function scheduler(value: unknown, where: string): void {
       fail(`${where}.${name}`, 'none: only SCHED_DEADLINE has times', given[name]);
 }
 
-function closedRecord(keys: readonly string[], of: Check): Check {
-  return (value, where) => {
-    record(of)(value, where);
-    const odd = Object.keys(value as object).find((key) => !keys.includes(key));
-    if (odd !== undefined)
-      throw new ConfigError(`${where}: ${JSON.stringify(odd)} is none of ${keys.join(', ')}`);
-  };
-}
-
 function version(value: unknown, where: string): void {
   if (typeof value !== 'string' || !/^1\.\d+\.\d+(-[\w.+-]+)?(\+[\w.-]+)?$/.test(value))
     fail(where, 'a version 1.x.y of the OCI runtime specification', value);
@@ -339,8 +244,4 @@ function namespaces(value: unknown, where: string): void {
   const types = (value as { type: string }[]).map(({ type }) => type);
   const twice = types.find((type, i) => types.indexOf(type) < i);
   if (twice) throw new ConfigError(`${where}: ${JSON.stringify(twice)} is there twice`);
-}
-
-function absolutePathOrEmpty(value: unknown, where: string): void {
-  if (value !== '') absolutePath(value, where);
 }

@@ -3,8 +3,8 @@ import { closeSync } from 'node:fs';
 import { createGzip } from 'node:zlib';
 import {
   applyLayer,
+  changedTree,
   diffLayer,
-  layersOf,
   MEDIA_TYPE,
   openMounts,
   parseDigest,
@@ -31,9 +31,9 @@ export function diffService(namespaces: Namespaces, leases: Leases): Handlers['d
         closeSync(target);
       }
     },
-    async diff({ right, mediaType, ref, labels }, { namespace, lease }) {
+    async diff({ left, right, mediaType, ref, labels }, { namespace, lease }) {
       const { content } = await namespaces.room(namespace);
-      const tar = diffLayer(layersOf(right));
+      const tar = diffLayer(changedTree(right, left));
       const uncompressed = createHash('sha256');
       const plain = (async function* () {
         for await (const chunk of tar) {

@@ -25,7 +25,7 @@ const PREFIXES: Record<string, string> = {
 /** In each group of headers: two of them define the same structures, so that no file can include all. */
 const HEADERS = [
   'errno fcntl sched signal net/if sys/file sys/ioctl sys/mman sys/mount sys/prctl sys/resource sys/socket sys/stat sys/wait sys/un',
-  'linux/capability linux/close_range linux/fcntl linux/magic linux/memfd linux/mount linux/openat2 linux/prctl linux/sched linux/securebits linux/sockios asm/ioctls asm/unistd',
+  'linux/btrfs linux/capability linux/close_range linux/fcntl linux/magic linux/memfd linux/mount linux/openat2 linux/prctl linux/sched linux/securebits linux/sockios asm/ioctls asm/unistd',
 ].map((names) =>
   names
     .split(' ')

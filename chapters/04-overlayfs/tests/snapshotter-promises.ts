@@ -1,4 +1,5 @@
 import {
+  appendFileSync,
   chmodSync,
   chownSync,
   mkdirSync,
@@ -10,10 +11,20 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { applyLayer, diffLayer, mountAll, unmountAll, type Mount, type Snapshotter } from '../index.ts';
+import {
+  applyLayer,
+  changedTree,
+  changesOf,
+  diffLayer,
+  fsPath,
+  mountAll,
+  unmountAll,
+  type Mount,
+  type Snapshotter,
+} from '../index.ts';
 import { collect, streamOf } from './bytes.ts';
 import { scratch, unmountLater } from './scratch.ts';
-import { describeTree, makeZoo } from './zoo.ts';
+import { describeTree, makeZoo, ODD } from './zoo.ts';
 
 export function mounted(mounts: Mount[]): string {
   const target = unmountLater(scratch());
@@ -56,6 +67,47 @@ export function keepsThePromises(
       const child = mounted(await snapshots.prepare('child', 'second'));
       expect(readdirSync(child).sort()).toEqual(['changed', 'kept', 'new']);
       expect(readFileSync(join(child, 'changed'), 'utf8')).toBe('one');
+      await snapshots.close();
+    });
+
+    test('what a child has changed is told, and is a layer that makes the same tree', async () => {
+      const snapshots = await open(place());
+      const base = mounted(await snapshots.prepare('base', ''));
+      makeZoo(base);
+      mkdirSync(join(base, 'made-anew'));
+      writeFileSync(join(base, 'made-anew/old'), '');
+      const copy = scratch();
+      await applyLayer(diffLayer(base), copy);
+      unmountAll(base);
+      await snapshots.commit('layer', 'base');
+      const mounts = await snapshots.prepare('child', 'layer');
+      const child = mounted(mounts);
+      appendFileSync(join(child, 'large-ids'), 'more');
+      chmodSync(join(child, 'deep'), 0o700);
+      for (const gone of ['far', 'made-anew', 'nobody-may']) rmSync(join(child, gone), { recursive: true });
+      rmSync(fsPath(join(child, ODD)), { recursive: true });
+      mkdirSync(join(child, 'made-anew'));
+      writeFileSync(join(child, 'made-anew/new'), '');
+      writeFileSync(join(child, 'far'), 'a file now');
+      rmSync(join(child, 'setuid'));
+      mkdirSync(join(child, 'setuid'));
+      writeFileSync(join(child, 'setuid/in'), 'a directory now');
+
+      const tree = changedTree(mounts, await snapshots.view('view', 'layer'));
+      expect(changesOf(tree).map(({ kind, path }) => `${kind} ${path}`)).toEqual([
+        `D /${ODD}`,
+        'C /deep',
+        'C /far',
+        'C /large-ids',
+        'C /made-anew',
+        'A /made-anew/new',
+        'D /made-anew/old',
+        'D /nobody-may',
+        'C /setuid',
+        'A /setuid/in',
+      ]);
+      await applyLayer(diffLayer(tree), copy);
+      expect(describeTree(copy)).toEqual(describeTree(child));
       await snapshots.close();
     });
 

@@ -9,22 +9,15 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { dirname, join } from 'node:path';
+import { describe, expect, it } from 'vitest';
 import { readMountinfo } from '../../01-processes/index.ts';
+import { inMountNamespace, onStage, pidOf, weakened, withoutDev } from './escape-stage.ts';
 import { exchanging } from './exchange.ts';
-import { traces, workbench, type Workbench } from './workbench.ts';
+import type { Workbench } from './workbench.ts';
 
 let bench: Workbench;
-beforeAll(async () => void (bench = await workbench()));
-afterAll(() => {
-  expect(traces(bench)).toEqual([]);
-  bench.remove();
-});
-
-/** Runs a script on the host, in a mount namespace of its own that ends with it. */
-const inMountNamespace = (script: string, ...args: string[]): string =>
-  spawnSync('unshare', ['-m', 'sh', '-ec', script, 'sh', ...args], { encoding: 'utf8' }).stdout;
+onStage((made) => (bench = made));
 
 interface Volume {
   bundle: string;
@@ -215,8 +208,8 @@ describe('/proc of the image (CVE-2019-16884, CVE-2019-19921, CVE-2023-27561, CV
         const { status, err } = bench.myrunc('create', '-b', bundle, id);
         if (status !== 0) expect(err).toMatch(/ELOOP|ENOENT|ENOTDIR/);
         else {
-          const { pid } = JSON.parse(bench.myrunc('state', id).out) as { pid: number };
-          for (const { type, mountPoint } of readMountinfo(pid)!) if (type === 'proc') places.add(mountPoint);
+          for (const { type, mountPoint } of readMountinfo(pidOf(bench, id))!)
+            if (type === 'proc') places.add(mountPoint);
           bench.myrunc('delete', '-f', id);
         }
       }
@@ -266,6 +259,36 @@ describe('settings of the kernel (CVE-2025-52881)', () => {
     expect(readFileSync(join(fake, 'ip_default_ttl'), 'utf8')).toBe('fake');
   });
 
+  it('reach the kernel where the container has no /proc but one of the image’s; and go there with the remedy taken out', async () => {
+    const file = 'net/ipv4/ip_default_ttl';
+    const bundle = bench.bundle((spec) => {
+      spec.linux.sysctl = { 'net.ipv4.ip_default_ttl': '77' };
+      spec.mounts = spec.mounts.filter(({ destination }) => destination !== '/proc');
+    });
+    const fake = join(bundle, 'rootfs/proc/sys', file);
+    mkdirSync(dirname(fake), { recursive: true });
+    writeFileSync(fake, 'fake');
+    const inKernel = (pid: number): string =>
+      spawnSync('nsenter', ['-t', String(pid), '-n', 'cat', `/proc/sys/${file}`], { encoding: 'utf8' })
+        .stdout;
+    const careless = await weakened(
+      bench,
+      'init.ts',
+      'writeSysctls(c.proc,',
+      'writeSysctls(openSync(`${c.state.rootfs}/proc`, 0),',
+    );
+    for (const [create, kernel, image] of [
+      [bench.myrunc, '77\n', 'fake'],
+      [careless, '64\n', '77ke'],
+    ] as const) {
+      const id = bench.id();
+      expect(create('create', '-b', bundle, id)).toMatchObject({ status: 0, err: '' });
+      expect(inKernel(pidOf(bench, id))).toBe(kernel);
+      expect(readFileSync(fake, 'utf8')).toBe(image);
+      bench.myrunc('delete', '-f', id);
+    }
+  });
+
   it('are those of the container alone, however their name is written', () => {
     for (const name of [
       'net/../kernel/core_pattern',
@@ -286,9 +309,7 @@ describe('devices', () => {
   it('of the image’s that are something else are neither used nor changed', () => {
     const victim = join(bench.dir, 'victim');
     writeFileSync(victim, '', { mode: 0o600 });
-    const bundle = bench.bundle((spec) => {
-      spec.mounts = spec.mounts.filter(({ destination }) => !destination.startsWith('/dev'));
-    });
+    const bundle = bench.bundle(withoutDev);
     mkdirSync(join(bundle, 'rootfs/dev'));
     symlinkSync(victim, join(bundle, 'rootfs/dev/null'));
     const { status, err } = bench.myrunc('run', '-b', bundle, bench.id());

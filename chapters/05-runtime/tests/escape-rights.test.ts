@@ -1,39 +1,25 @@
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { readStatus } from '../../01-processes/index.ts';
-import { traces, workbench, type Workbench } from './workbench.ts';
+import { inMountNamespace, onStage, pidOf, weakened, withoutDev } from './escape-stage.ts';
+import type { Workbench } from './workbench.ts';
 
 let bench: Workbench;
-beforeAll(async () => void (bench = await workbench()));
-afterAll(() => {
-  expect(traces(bench)).toEqual([]);
-  bench.remove();
-});
+onStage((made) => (bench = made));
 
 describe('what is hidden', () => {
-  /** A root whose own /dev has a link in a device's place: no tmpfs is mounted over it. */
-  function withOwnDev(link: string, target: string, change?: Parameters<Workbench['bundle']>[0]): string {
-    const bundle = bench.bundle((spec) => {
-      spec.mounts = spec.mounts.filter(({ destination }) => !destination.startsWith('/dev'));
-      change?.(spec);
-    });
-    mkdirSync(join(bundle, 'rootfs/dev'));
-    symlinkSync(target, join(bundle, 'rootfs/dev', link));
-    return bundle;
-  }
-
   it('can be had when it is hidden behind the container’s own /dev/null: the negative', () => {
-    const rootfs = join(withOwnDev('null', '../proc/secret'), 'rootfs');
+    const rootfs = join(bench.bundle(), 'rootfs');
+    mkdirSync(join(rootfs, 'dev'));
+    symlinkSync('../proc/secret', join(rootfs, 'dev/null'));
     for (const name of ['secret', 'kcore']) {
       mkdirSync(join(rootfs, 'proc'), { recursive: true });
       writeFileSync(join(rootfs, 'proc', name), name);
     }
     const script = 'mount --bind "$1/dev/null" "$1/proc/kcore"; cat "$1/proc/kcore"; umount "$1/proc/kcore"';
-    expect(spawnSync('unshare', ['-m', 'sh', '-c', script, 'sh', rootfs], { encoding: 'utf8' }).stdout).toBe(
-      'secret',
-    );
+    expect(inMountNamespace(script, rootfs)).toBe('secret');
   });
 
   it('is hidden behind the host’s, whatever the image calls /dev/null (CVE-2025-31133)', () => {
@@ -42,7 +28,7 @@ describe('what is hidden', () => {
       spec.linux.maskedPaths = ['/secret', '/proc/keys'];
       spec.process.args = ['sh', '-c', look];
       // The image's own /dev, with everything in it, and a null that is none.
-      spec.mounts = spec.mounts.filter(({ destination }) => !destination.startsWith('/dev'));
+      withoutDev(spec);
       spec.mounts.push({ destination: '/dev', type: 'bind', source: 'own-dev', options: ['bind'] });
     });
     mkdirSync(join(bundle, 'own-dev'));
@@ -62,34 +48,39 @@ describe('what is hidden', () => {
     expect(out).toBe('');
   });
 
-  it('is not uncovered by a link in /dev/console’s place (CVE-2025-52565)', () => {
+  it('is not uncovered by a link in /dev/console’s place (CVE-2025-52565); and is with the remedy taken out', async () => {
     // Bound through the link, the terminal would cover a file of the kernel's instead; and what is masked later would be the terminal.
-    for (const target of ['/proc/sys/kernel/core_pattern', '/proc/kcore', '../../../../etc/hostname']) {
+    const careless = await weakened(
+      bench,
+      'console.ts',
+      "touchInRoot(dev, 'console')",
+      "touchInRoot(rootFd, '/dev/console')",
+    );
+    const covered = (run: Workbench['myrunc'], target: string): string[] => {
       const bundle = bench.bundle((spec) => {
         spec.process.terminal = true;
-        spec.process.args = [
-          'sh',
-          '-c',
-          'grep -o "devpts .*" /proc/self/mountinfo | wc -l; cat /proc/self/mountinfo',
-        ];
+        spec.process.args = ['cat', '/proc/self/mountinfo'];
         spec.mounts = spec.mounts.filter(({ destination }) => destination !== '/dev');
       });
       mkdirSync(join(bundle, 'rootfs/dev'));
       symlinkSync(target, join(bundle, 'rootfs/dev/console'));
-      const { out } = bench.myrunc('run', '-b', bundle, bench.id());
+      const { out } = run('run', '-b', bundle, bench.id());
+      expect(out).toContain(' /dev/pts ');
       const terminals = out
         .split('\n')
         .filter((line) => / devpts /.test(line) && !line.includes(' /dev/pts '));
-      for (const line of terminals) expect(line.split(' ')[4]).toMatch(/^\/dev\//);
-      expect(out).toContain(' /dev/pts ');
-    }
+      return terminals.map((line) => line.split(' ')[4]!);
+    };
+    for (const target of ['/proc/sys/kernel/core_pattern', '/proc/kcore', '../../../../etc/hostname'])
+      for (const point of covered(bench.myrunc, target)) expect(point).toMatch(/^\/dev\//);
+    expect(covered(careless, '/proc/sys/kernel/core_pattern')).toContain('/proc/sys/kernel/core_pattern');
     expect(statSync('/etc/hostname').isFile()).toBe(true);
   });
 
   it('a devpts that is none gives no terminal', () => {
     const bundle = bench.bundle((spec) => {
       spec.process.terminal = true;
-      spec.mounts = spec.mounts.filter(({ destination }) => !destination.startsWith('/dev'));
+      withoutDev(spec);
     });
     mkdirSync(join(bundle, 'rootfs/dev/pts'), { recursive: true });
     spawnSync('mknod', [join(bundle, 'rootfs/dev/pts/ptmx'), 'c', '5', '2']);
@@ -100,16 +91,22 @@ describe('what is hidden', () => {
 });
 
 describe('capabilities (CVE-2022-29162, CVE-2022-27650)', () => {
-  it('are never inheritable unless config.json says so, for the first process and for those of exec', () => {
+  it('are never inheritable unless config.json says so, for the first process and for those of exec; and are with the remedy taken out', async () => {
     const id = bench.id();
     const bundle = bench.bundle((spec) => void (spec.process.args = ['sleep', '1000']));
     bench.myrunc('run', '-d', '-b', bundle, id);
-    const { pid } = JSON.parse(bench.myrunc('state', id).out) as { pid: number };
-    expect(readStatus(pid)!.capabilities.inheritable).toBe(0n);
-    for (const more of [[], ['--cap', 'CAP_CHOWN'], ['--user', '1000', '--cap', 'CAP_CHOWN']]) {
-      const { out } = bench.myrunc('exec', ...more, id, 'grep', '-E', 'CapInh|CapAmb', '/proc/self/status');
-      expect(out).toBe('CapInh:\t0000000000000000\nCapAmb:\t0000000000000000\n');
-    }
+    expect(readStatus(pidOf(bench, id))!.capabilities.inheritable).toBe(0n);
+    const sets = (run: Workbench['myrunc'], ...more: string[]): string =>
+      run('exec', ...more, id, 'grep', '-E', 'CapInh|CapAmb', '/proc/self/status').out;
+    for (const more of [[], ['--cap', 'CAP_CHOWN'], ['--user', '1000', '--cap', 'CAP_CHOWN']])
+      expect(sets(bench.myrunc, ...more)).toBe('CapInh:\t0000000000000000\nCapAmb:\t0000000000000000\n');
+    const careless = await weakened(
+      bench,
+      'verb-exec.ts',
+      'inheritable: base.inheritable ?? []',
+      'inheritable: add(base.inheritable)',
+    );
+    expect(sets(careless, '--user', '1000', '--cap', 'CAP_CHOWN')).toContain('CapInh:\t0000000000000001');
     bench.myrunc('delete', '-f', id);
   });
 

@@ -12,18 +12,15 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { listPids, readCmdline, readFds, readStat, readStatus } from '../../01-processes/index.ts';
 import type { OciCapabilities } from '../index.ts';
 import { trampoline } from '../trampoline.ts';
-import { eventually, traces, workbench, type Workbench } from './workbench.ts';
+import { inMountNamespace, onStage, pidOf } from './escape-stage.ts';
+import { eventually, type Workbench } from './workbench.ts';
 
 let bench: Workbench;
-beforeAll(async () => void (bench = await workbench()));
-afterAll(() => {
-  expect(traces(bench)).toEqual([]);
-  bench.remove();
-});
+onStage((made) => (bench = made));
 
 /** A bundle whose image has these files. */
 function image(files: (rootfs: string) => void, change: Parameters<Workbench['bundle']>[0]): string {
@@ -51,7 +48,7 @@ describe('the runtime’s own program (CVE-2019-5736)', () => {
   it('is not to be looked into while it waits for start: not dumpable', () => {
     const id = bench.id();
     bench.myrunc('create', '-b', bench.bundle(), id);
-    const { pid } = JSON.parse(bench.myrunc('state', id).out) as { pid: number };
+    const pid = pidOf(bench, id);
     // A process that is not dumpable has its files in /proc given to root outside of every container, and may not be traced.
     const status = readFileSync(`/proc/${pid}/status`, 'utf8');
     expect(status).toMatch(/^CapBnd:\t0000000020000420$/m);
@@ -79,7 +76,7 @@ describe('the runtime’s own program (CVE-2019-5736)', () => {
     for (let i = 0; i < 10; i++) expect(bench.myrunc('exec', id, 'true').status).toBe(0);
     expect(seen()).toBe('');
     // The negative: a plain Node that enters in the same way, with no more rights than the container's, is seen.
-    const { pid } = JSON.parse(bench.myrunc('state', id).out) as { pid: number };
+    const pid = pidOf(bench, id);
     const careless = [
       '-p',
       'setpriv',
@@ -121,7 +118,7 @@ describe('the runtime’s own program (CVE-2019-5736)', () => {
       bench.bundle((spec) => (ptrace(spec), void (spec.process.args = ['sleep', '1000']))),
       attacker,
     ); // prettier-ignore
-    const { pid } = JSON.parse(bench.myrunc('state', attacker).out) as { pid: number };
+    const pid = pidOf(bench, attacker);
     const attackOn = (victim: number): Promise<string> =>
       new Promise((done) => {
         const inside = readStatus(victim)!.nsPid.at(-1)!;
@@ -151,7 +148,7 @@ describe('the runtime’s own program (CVE-2019-5736)', () => {
       spec.linux.namespaces!.find(({ type }) => type === 'pid')!.path = `/proc/${pid}/ns/pid`;
     });
     expect(own('create', '-b', bundle, victim)).toBe(0);
-    const waiting = (JSON.parse(bench.myrunc('state', victim).out) as { pid: number }).pid;
+    const waiting = pidOf(bench, victim);
     expect(await attackOn(waiting)).toMatch(/^opened\n.*Read-only file system$/);
 
     // The negative: the same Node, brought in without care.
@@ -192,10 +189,7 @@ describe('descriptors that lead out (CVE-2024-21626)', () => {
     mkdirSync(join(bundle, 'rootfs/proc'));
     const script =
       'mount --rbind /proc "$1/proc"; exec 7< /; exec chroot "$1" /bin/sh -c "cd /proc/self/fd/7; ls -d etc usr"';
-    const led = spawnSync('unshare', ['-m', 'sh', '-c', script, 'sh', join(bundle, 'rootfs')], {
-      encoding: 'utf8',
-    });
-    expect(led.stdout).toBe('etc\nusr\n');
+    expect(inMountNamespace(script, join(bundle, 'rootfs'))).toBe('etc\nusr\n');
   });
 
   it('lead nowhere for exec either: neither as a directory nor as a program', () => {
@@ -236,7 +230,7 @@ describe('descriptors that lead out (CVE-2024-21626)', () => {
     const id = bench.id();
     const bundle = bench.bundle((spec) => void (spec.process.args = ['sleep', '1000']));
     bench.myrunc('run', '-d', '-b', bundle, id);
-    const { pid } = JSON.parse(bench.myrunc('state', id).out) as { pid: number };
+    const pid = pidOf(bench, id);
     expect(eventually(() => readCmdline(pid)?.[0] === 'sleep')).toBe(true);
     expect(readFds(pid)!.map(({ fd }) => fd)).toEqual([0, 1, 2]);
     bench.myrunc('delete', '-f', id);

@@ -1,34 +1,19 @@
-import { randomBytes, randomInt } from 'node:crypto';
-import {
-  chownSync,
-  existsSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  writeFileSync,
-} from 'node:fs';
+import { chownSync, existsSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { dup2, execve, exitCode, fork, readCgroups, readStatus, waitpid } from '../../01-processes/index.ts';
-import { becomePerson, introduce, type IdMaps, type Person } from '../../02-namespaces/index.ts';
+import { readCgroups, readStatus } from '../../01-processes/index.ts';
+import type { IdMaps } from '../../02-namespaces/index.ts';
 import { rootlessSpec, type OciSpec } from '../index.ts';
+import { visitor, type Visitor } from './person.ts';
 import { eventually, traces, workbench, type Said, type Workbench } from './workbench.ts';
 
 // All of it is done by a person without root, whom the machine knows for that time.
 
-const uid = randomInt(20_000, 30_000);
-const person: Person = { name: `p${randomBytes(4).toString('hex')}`, uid, gid: uid + 1 };
-const lent = { first: 1_000_000 + 65_536 * randomInt(1000), count: 65_536 };
-
 let bench: Workbench;
-let home: string;
-let count = 0;
+let her: Visitor;
 beforeAll(async () => {
   bench = await workbench();
-  home = join(bench.dir, 'home');
-  mkdirSync(join(home, 'run'), { recursive: true });
-  for (const folder of [home, join(home, 'run')]) chownSync(folder, uid, person.gid);
+  her = visitor(bench.dir);
 });
 afterEach(() => {
   for (const id of existsSync(states()) ? readdirSync(states()) : []) myrunc('delete', '--force', id);
@@ -36,30 +21,8 @@ afterEach(() => {
 });
 afterAll(() => bench.remove());
 
-const states = (): string => join(home, 'run', 'myrunc');
-
-/** `myrunc`, called by the person: its status and what it said. */
-function myrunc(...args: string[]): Said {
-  const files = ['out', 'err'].map((name) => join(home, name)) as [string, string];
-  const folder = join(home, `etc${++count}`);
-  const pid = fork(() => {
-    introduce(person, folder, lent);
-    const [out, err] = files.map((file) => openSync(file, 'w')) as [number, number];
-    dup2(openSync('/dev/null', 'r'), 0);
-    dup2(out, 1);
-    dup2(err, 2);
-    becomePerson(person);
-    const env = [
-      `PATH=${process.env['PATH']}`,
-      `XDG_RUNTIME_DIR=${join(home, 'run')}`,
-      `USER=${person.name}`,
-    ];
-    execve(bench.program, [bench.program, ...args], env);
-  });
-  const status = exitCode(waitpid(pid));
-  const [out, err] = files.map((file) => readFileSync(file, 'utf8')) as [string, string];
-  return { status, out, err };
-}
+const states = (): string => join(her.home, 'run', 'myrunc');
+const myrunc = (...args: string[]): Said => her.call(bench.program, ...args);
 
 /** A bundle as `spec --rootless` has it. */
 function bundle(
@@ -67,12 +30,12 @@ function bundle(
   change: (spec: OciSpec & Required<Pick<OciSpec, 'process' | 'linux'>>) => void = () => undefined,
 ): string {
   const dir = bench.bundle();
-  const spec = rootlessSpec(uid, person.gid) as Parameters<typeof change>[0];
+  const spec = rootlessSpec(her.person.uid, her.person.gid) as Parameters<typeof change>[0];
   spec.process.terminal = false;
   spec.process.args = args;
   change(spec);
   writeFileSync(join(dir, 'config.json'), JSON.stringify(spec));
-  chownSync(join(dir, 'rootfs'), uid, person.gid);
+  chownSync(join(dir, 'rootfs'), her.person.uid, her.person.gid);
   return dir;
 }
 const script = (text: string): string[] => ['sh', '-c', text];
@@ -91,7 +54,7 @@ describe('a person without root', () => {
       bench.id(),
     );
     expect(err).toBe('');
-    expect(out).toBe(`uid=0(root) gid=0\n0 ${uid} 1 deny\nmyrunc\n0\n65534\n`);
+    expect(out).toBe(`uid=0(root) gid=0\n0 ${her.person.uid} 1 deny\nmyrunc\n0\n65534\n`);
     expect(status).toBe(7);
   });
 
@@ -99,7 +62,7 @@ describe('a person without root', () => {
     const id = bench.id();
     expect(myrunc('create', '--bundle', bundle(['sleep', '1000']), id)).toMatchObject({ status: 0, err: '' });
     const pid = pidOf(id);
-    expect(readStatus(pid)!.uid.real).toBe(uid);
+    expect(readStatus(pid)!.uid.real).toBe(her.person.uid);
     expect(myrunc('start', id)).toMatchObject({ status: 0, err: '' });
     expect(eventually(() => readStatus(pid)?.name === 'sleep')).toBe(true);
     expect(myrunc('exec', id, 'sh', '-c', 'id -u; ps | grep -c [s]leep').out).toBe('0\n1\n');
@@ -107,7 +70,7 @@ describe('a person without root', () => {
       owner: string;
       status: string;
     }[];
-    expect(listed).toMatchObject({ id, owner: person.name, status: 'running' });
+    expect(listed).toMatchObject({ id, owner: her.person.name, status: 'running' });
     expect(readdirSync(states())).toEqual([id]);
     expect(myrunc('kill', id, 'KILL').status).toBe(0);
     expect(eventually(() => myrunc('state', id).out.includes('"stopped"'))).toBe(true);
@@ -128,7 +91,9 @@ describe('a person without root', () => {
       bench.id(),
     );
     expect({ status, err }).toEqual({ status: 0, err: '' });
-    expect(out).toBe(`uid=1000(ada) gid=1000 groups=7\n0 ${uid} 1 1 ${lent.first} ${lent.count}\n`);
+    expect(out).toBe(
+      `uid=1000(ada) gid=1000 groups=7\n0 ${her.person.uid} 1 1 ${her.lent.first} ${her.lent.count}\n`,
+    );
   });
 
   it('is refused ids that are not lent, in the words of newuidmap', () => {
@@ -210,7 +175,7 @@ describe('a person without root', () => {
 function rootlessMapsHere(): IdMaps {
   const range = (own: number): IdMaps['uid'] => [
     { containerID: 0, hostID: own, size: 1 },
-    { containerID: 1, hostID: lent.first, size: lent.count },
+    { containerID: 1, hostID: her.lent.first, size: her.lent.count },
   ];
-  return { uid: range(uid), gid: range(person.gid) };
+  return { uid: range(her.person.uid), gid: range(her.person.gid) };
 }

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { parseOptions, UsageError } from '../options.ts';
 import { defaultSpec, rootlessSpec } from '../spec.ts';
-import { ConfigError, validateSpec } from '../validate.ts';
+import { ConfigError } from '../config-checks.ts';
+import { validateSpec } from '../validate.ts';
 import { logLine } from '../log.ts';
 import { sysctlNamespace } from '../sysctl.ts';
 

@@ -36,6 +36,8 @@ export interface Workbench {
   /** A bundle with a root of busybox; `change` gets the spec before it is written. */
   bundle(change?: (spec: OciSpec & Required<Pick<OciSpec, 'process' | 'linux' | 'mounts'>>) => void): string;
   myrunc(...args: string[]): Said;
+  /** The same with another program in its place. */
+  call(program: string, ...args: string[]): Said;
   /** Runs a shell script in a container of its own, to its end. */
   run(script: string, change?: Parameters<Workbench['bundle']>[0]): Said;
   remove(): void;
@@ -104,12 +106,13 @@ export async function workbench(): Promise<Workbench> {
       writeFileSync(join(bundle, 'config.json'), JSON.stringify(spec));
       return bundle;
     },
-    myrunc: (...args) => {
+    myrunc: (...args) => bench.call(program, ...args),
+    call: (called, ...args) => {
       // Files, not pipes: a container that stays would hold a pipe open, and the wait for its end would not end.
       const [out, err] = ['out', 'err'].map((name) => join(dir, name)) as [string, string];
       const [outFd, errFd] = [openSync(out, 'w'), openSync(err, 'w')];
       try {
-        const { status } = spawnSync(program, ['--root', root, ...args], {
+        const { status } = spawnSync(called, ['--root', root, ...args], {
           env: { PATH: process.env['PATH'] },
           stdio: ['ignore', outFd, errFd],
           timeout: 120_000,
