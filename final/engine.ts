@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isErrno, kill, listPids, readCmdline, readStat, SIGNALS } from '../chapters/01-processes/index.ts';
+import { daemonEnvironment } from '../chapters/07-daemon-cli/index.ts';
 import { BIN } from './build.ts';
 
 /** Where one engine keeps its things. Two engines with different places do not meet. */
@@ -70,7 +71,7 @@ export async function startEngine(places: EnginePlaces, signal?: AbortSignal): P
     {
       stdio: ['ignore', fd, fd],
       detached: true,
-      env: { PATH: process.env['PATH'] ?? '', HOME: process.env['HOME'] ?? '/', ...engineEnvironment() },
+      env: { PATH: process.env['PATH'] ?? '', HOME: process.env['HOME'] ?? '/', ...daemonEnvironment() },
     },
   );
   closeSync(fd);
@@ -88,10 +89,6 @@ export async function startEngine(places: EnginePlaces, signal?: AbortSignal): P
   }
   return runningEngine(places, daemon.pid);
 }
-
-/** What our own environment says of the engine: `MYDOCKER_IPTABLES=false` on a machine whose firewall cannot do what it asks. */
-const engineEnvironment = (): Record<string, string | undefined> =>
-  Object.fromEntries(Object.entries(process.env).filter(([name]) => name.startsWith('MYDOCKER_')));
 
 /** The engine that runs in these places. Its daemon's process id is in its pidfile. */
 export function runningEngine(

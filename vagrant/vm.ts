@@ -30,7 +30,7 @@ async function main(words: string[]): Promise<void> {
     .description('Boot a kernel with pure cgroup v2 on this checkout, and run tests in it.')
     .argument(
       '[words...]',
-      'machines (all of them when none is named), then vitest filters: files or folders',
+      'machines (all of them when none is named), then vitest filters (files or folders), or demos: those of all chapters, and npm start -- --once',
     )
     .option('--limit <minutes>', 'the longest that a machine may run', minutes)
     .option('--out <folder>', 'where the reports go: FOLDER/MACHINE/STEP.json')

@@ -131,15 +131,17 @@ export function wordsIn(folder: string): string[] {
 const DEMO_NAMES: Ours = (name) =>
   /^(ch0\d-demo-[0-9a-f]{6}|d2[0-9a-z]{5}|(box|pinned)-[0-9a-z]{5}|md[0-9a-f]{8})$/.test(name);
 const DEMO_FOLDERS = /^(ch0\d(-demo)?|o4-demo|demo-0\d)-\w{6}$/;
-const RUNNING = /(^|\/)(demo\.ts|vitest(\.mjs)?)$/;
+const RUNNING = /(^|\/)(demo(-\w+)?\.ts|vitest(\.mjs)?)$/;
 
 /** Takes away what demos have left that were killed: processes, mounts, cgroups, links, folders. Nothing while a demo or a test runs. */
 export async function takeAwayAfterDeadDemos(): Promise<string[]> {
   const commands = listPids().map((pid) => ({ pid, words: readCmdline(pid) ?? [] }));
   if (commands.some(({ words }) => words.some((word) => RUNNING.test(word)))) return [];
-  const folders = readdirSync(tmpdir())
-    .filter((name) => DEMO_FOLDERS.test(name))
-    .map((name) => join(tmpdir(), name));
+  const folders = [tmpdir(), '/var/tmp'].flatMap((place) =>
+    readdirSync(place)
+      .filter((name) => DEMO_FOLDERS.test(name))
+      .map((name) => join(place, name)),
+  );
   const below = (text: string): boolean => folders.some((folder) => `${text}/`.includes(`${folder}/`));
   const taken: string[] = [];
   for (const { pid, words } of commands)

@@ -89,9 +89,9 @@ pre { background: var(--panel); border: 1px solid var(--rule); border-radius: 6p
 .quote figcaption { font: 12px ui-monospace, monospace; padding-bottom: .3rem; } .quote figcaption a { color: var(--soft); text-decoration: none; } .quote figcaption a:hover { text-decoration: underline; }
 .quote pre { margin: 0; border-left: 4px solid var(--accent); }
 table { border-collapse: collapse; font: 14px/1.5 system-ui, sans-serif; display: block; overflow-x: auto; }
-th, td { border: 1px solid var(--rule); padding: .4rem .7rem; text-align: left; vertical-align: top; }
+th, td { border: 1px solid var(--rule); padding: .4rem .5rem; text-align: left; vertical-align: top; }
 th { background: var(--panel); }
-td:first-child > code, td:nth-child(2) > code { white-space: nowrap; }
+td > code { white-space: nowrap; padding: .1em .2em; font-size: 11px; }
 blockquote { margin: 1.2rem 0; padding: .1rem 1.1rem; border-left: 4px solid var(--rule); color: var(--soft); }
 details { margin: 1rem 0; }
 summary { cursor: pointer; }

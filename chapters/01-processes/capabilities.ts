@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { CAPABILITIES, type Capability } from './capability-names.ts';
 import { checked, isErrno } from './errors.ts';
 import { PR, prctl } from './prctl.ts';
-import { readStatus } from './status.ts';
+import { readStatus, type ProcStatus } from './status.ts';
 import type { Pid } from './proc.ts';
 import { c_capget, c_capset } from './syscalls.ts';
 
@@ -22,16 +22,17 @@ export interface CapabilitySets {
 /** The five sets of any process, as the kernel shows them in /proc/PID/status; `undefined` when it is gone. */
 export function readCapabilities(pid: Pid = 'self'): CapabilitySets | undefined {
   const masks = readStatus(pid)?.capabilities;
-  return (
-    masks && {
-      effective: namesOf(masks.effective),
-      permitted: namesOf(masks.permitted),
-      inheritable: namesOf(masks.inheritable),
-      bounding: namesOf(masks.bounding),
-      ambient: namesOf(masks.ambient),
-    }
-  );
+  return masks && setsIn(masks);
 }
+
+/** The five masks of a status file as names. */
+export const setsIn = (masks: ProcStatus['capabilities']): CapabilitySets => ({
+  effective: namesOf(masks.effective),
+  permitted: namesOf(masks.permitted),
+  inheritable: namesOf(masks.inheritable),
+  bounding: namesOf(masks.bounding),
+  ambient: namesOf(masks.ambient),
+});
 
 /**
  * The name of a capability given as a person does: `NET_ADMIN`, `cap_net_admin`, `CAP_NET_ADMIN`.

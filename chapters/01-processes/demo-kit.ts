@@ -178,12 +178,13 @@ function parseArguments(): { step: boolean; json: boolean } {
   return { step: given.includes('--step'), json: given.includes('--json') };
 }
 
-async function pressEnter(): Promise<void> {
+/** Waits for Enter, or the end of standard input, for `what`. Ctrl-C at the prompt is the signal that it is elsewhere. */
+export async function pressEnter(what = 'the next step'): Promise<void> {
   const prompt = createInterface({ input: process.stdin, output: process.stderr });
   // readline takes Ctrl-C from the terminal; hand it on as the signal that it is.
   prompt.on('SIGINT', () => process.kill(process.pid, 'SIGINT'));
   const closed = new Promise<void>((resolve) => prompt.once('close', resolve));
-  await Promise.race([prompt.question(chalk.dim('\n   Enter for the next step ')), closed]);
+  await Promise.race([prompt.question(chalk.dim(`\n   Enter for ${what} `)), closed]);
   prompt.close();
 }
 

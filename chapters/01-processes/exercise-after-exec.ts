@@ -1,19 +1,10 @@
-import { chmodSync, closeSync, copyFileSync, readSync } from 'node:fs';
 import { join } from 'node:path';
 import { DOCKER_CAPABILITIES, type Capability } from './capability-names.ts';
-import {
-  limitBounding,
-  maskOf,
-  namesOf,
-  raiseAmbient,
-  readCapabilities,
-  setCapabilities,
-  type CapabilitySets,
-} from './capabilities.ts';
+import { maskOf, namesOf, readCapabilities, type CapabilitySets } from './capabilities.ts';
 import { afterExec, type Execution } from './exec-capabilities.ts';
 import { CannotCheck, expectSame, type Exercise, type Trial } from './exercise.ts';
-import { ROOTS_FILE, setFileCapabilities, type FileCapabilities } from './file-capabilities.ts';
-import { dup2, execve, fork, pipe, waitpid } from './fork.ts';
+import { ROOTS_FILE, type FileCapabilities } from './file-capabilities.ts';
+import { execWithSets } from './exec-with-sets.ts';
 import { SECBIT, setNoNewPrivs, setSecurebits } from './prctl.ts';
 
 /** The start of every answer here. */
@@ -167,10 +158,16 @@ function checkAfterExec(t: Trial): void {
   for (const one of cases) checkCase(t, one);
 }
 
+const SETS = ['effective', 'permitted', 'inheritable', 'bounding', 'ambient'] as const;
+
 function checkCase(t: Trial, { what, before, file, root, noNewPrivs, cause }: Case): void {
-  const seen = executed(t, before, file, () => {
-    if (!root) setSecurebits(SECBIT.NOROOT);
-    if (noNewPrivs) setNoNewPrivs();
+  const seen = execWithSets(join(t.folder(), 'cat'), {
+    sets: before,
+    file,
+    prepare: () => {
+      if (!root) setSecurebits(SECBIT.NOROOT);
+      if (noNewPrivs) setNoNewPrivs();
+    },
   });
   const execution: Execution = {
     file: root ? ROOTS_FILE : file,
@@ -190,42 +187,3 @@ function checkCase(t: Trial, { what, before, file, root, noNewPrivs, cause }: Ca
         cause,
       );
 }
-
-/** The sets of `cat` when a child with these sets has executed it; `undefined` where the kernel refuses. */
-function executed(
-  t: Trial,
-  before: CapabilitySets,
-  file: FileCapabilities | undefined,
-  prepare: () => void,
-): CapabilitySets | undefined {
-  const program = join(t.folder(), 'cat');
-  copyFileSync('/bin/cat', program);
-  chmodSync(program, 0o755);
-  if (file) setFileCapabilities(program, file);
-  const { read, write } = pipe();
-  const pid = fork(() => {
-    dup2(write, 1);
-    prepare();
-    setCapabilities({ inheritable: before.inheritable });
-    limitBounding(before.bounding);
-    for (const name of before.ambient) raiseAmbient(name);
-    setCapabilities({ effective: before.effective, permitted: before.permitted });
-    try {
-      execve(program, ['cat', '/proc/self/status'], []);
-    } catch {
-      return 77;
-    }
-  });
-  closeSync(write);
-  const chunk = Buffer.alloc(8192);
-  const text = chunk.toString('utf8', 0, readSync(read, chunk));
-  closeSync(read);
-  const end = waitpid(pid);
-  if (end.kind === 'exited' && end.code === 77) return undefined;
-  const mask = (key: string): bigint => BigInt(`0x${new RegExp(`^${key}:\\s+(\\w+)`, 'm').exec(text)![1]}`);
-  const [effective, permitted, inheritable] = ['CapEff', 'CapPrm', 'CapInh'].map((key) => namesOf(mask(key)));
-  const [bounding, ambient] = ['CapBnd', 'CapAmb'].map((key) => namesOf(mask(key)));
-  return { effective, permitted, inheritable, bounding, ambient } as CapabilitySets;
-}
-
-const SETS = ['effective', 'permitted', 'inheritable', 'bounding', 'ambient'] as const;

@@ -1,7 +1,5 @@
 import { closeSync, writeSync } from 'node:fs';
-import { spawn } from 'node:child_process';
 import { constants } from 'node:os';
-import { isMainThread } from 'node:worker_threads';
 import { checked, isErrno, SyscallError } from './errors.ts';
 import { resetSignalsForExec } from './signals.ts';
 import {
@@ -10,6 +8,8 @@ import {
   c_exit,
   c_fcntl,
   c_fork,
+  c_getpid,
+  c_gettid,
   c_madvise,
   c_pipe2,
   c_waitpid,
@@ -36,7 +36,7 @@ const MADV_DOFORK = 11;
 export function fork(child: () => number | void): number {
   if (!isSingleThreaded())
     throw new Error('fork: this process has helper threads: start it as `node --single-threaded`');
-  if (!isMainThread)
+  if (c_gettid() !== c_getpid())
     throw new Error('fork: called in a worker thread, but only the main thread may be copied');
   //#gap 01.2 fork
   // V8 marks its heap "not for children". Without this the child has no heap and dies at once (SIGSEGV).
@@ -59,22 +59,8 @@ export function isSingleThreaded(): boolean {
  */
 export async function singleThreaded(): Promise<void> {
   if (isSingleThreaded()) return;
-  const again = spawn(
-    process.execPath,
-    ['--single-threaded', ...process.execArgv, ...process.argv.slice(1)],
-    {
-      stdio: 'inherit',
-    },
-  );
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'] as const)
-    process.on(signal, () => {
-      // Ctrl-C reaches the child by itself: it is in the terminal's foreground group too.
-      if (signal === 'SIGTERM' || !process.stdin.isTTY) again.kill(signal);
-    });
-  const status = await new Promise<number>((resolve) =>
-    again.on('exit', (code, signal) => resolve(code ?? 128 + constants.signals[signal!])),
-  );
-  process.exit(status);
+  const { runInForeground } = await import('./foreground.ts');
+  process.exit(await runInForeground(['--single-threaded', ...process.execArgv, ...process.argv.slice(1)]));
 }
 
 /**

@@ -13,11 +13,13 @@ export {
   act,
   demo,
   interruptSignal,
+  pressEnter,
   type Demo,
   type Step,
   type StepRecord,
   type Cleaner,
 } from './demo-kit.ts';
+export { runInForeground } from './foreground.ts';
 export { makeExecutable, type ExecutableOptions } from './executable.ts';
 export {
   libc,

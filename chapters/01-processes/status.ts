@@ -46,7 +46,11 @@ export interface ProcStatus {
 /** Reads /proc/PID/status; `undefined` when the process is gone. */
 export function readStatus(pid: Pid): ProcStatus | undefined {
   const text = ifAlive(() => readFileSync(`/proc/${pid}/status`, 'utf8'));
-  if (!text) return undefined;
+  return text ? parseStatus(text) : undefined;
+}
+
+/** What the text of such a file says. */
+export function parseStatus(text: string): ProcStatus {
   const lines = Object.fromEntries(
     text
       .trimEnd()

@@ -30,6 +30,8 @@ export const c_waitpid = declare<(pid: number, status: [number], options: number
 );
 export const c_exit = declare<(status: number) => never>('void _exit(int status)');
 export const c_getpid = declare<() => number>('int getpid(void)');
+/** The calling thread: in the main thread it is the process's own id. */
+export const c_gettid = declare<() => number>('int gettid(void)');
 export const c_getppid = declare<() => number>('int getppid(void)');
 
 // Signals: signal(2), sigprocmask(2), kill(2)

@@ -106,7 +106,13 @@ function translated(
 
   const forward = (): string => readFileSync('/proc/sys/net/ipv4/ip_forward', 'utf8').trim();
   const before = { ip_forward: forward(), reached: ping(`${far}.9`) };
-  masquerade({ table: bridge, subnet: `${prefix}.0/24`, bridge });
+  try {
+    masquerade({ table: bridge, subnet: `${prefix}.0/24`, bridge });
+  } catch (error) {
+    if (!/Operation not supported/.test((error as Error).message)) throw error;
+    s.note('this kernel’s nf_tables knows no IPv4 (CONFIG_NF_TABLES_IPV4): no way to the world can be shown');
+    return;
+  }
   s.cleanup(`remove nft table ${bridge}`, () => removeMasquerade({ table: bridge }));
   s.call(
     `nft add rule ip ${bridge} postrouting ip saddr ${prefix}.0/24 oifname != "${bridge}" masquerade`,

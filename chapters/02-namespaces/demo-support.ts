@@ -94,7 +94,12 @@ export function parked(setUp: () => void, flags = 0): Parked {
     if (isAlive(pid)) kill(pid, SIGNALS['SIGKILL']!);
     waitpid(pid);
   };
-  const { error } = JSON.parse(readToEnd(ready.read)) as { error?: string };
+  const text = readToEnd(ready.read);
+  if (text === '') {
+    closeSync(hold.write);
+    throw new Error(`the child said nothing and ended: ${JSON.stringify(waitpid(pid))}`);
+  }
+  const { error } = JSON.parse(text) as { error?: string };
   if (error !== undefined) {
     end();
     throw new Error(error);

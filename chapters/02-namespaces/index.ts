@@ -40,8 +40,9 @@ export {
   type Person,
   type SubordinateRange,
 } from './subordinate-ids.ts';
-export { cloneInUserNamespace } from './user-namespace.ts';
+// A person without rights, for demos and tests of later chapters.
 export { becomePerson, introduce } from './rootless-stage.ts';
+export { cloneInUserNamespace } from './user-namespace.ts';
 export {
   mount,
   umount,

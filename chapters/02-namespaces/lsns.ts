@@ -8,6 +8,7 @@ import { namespaceIds, NAMESPACES } from './namespaces.ts';
 const USAGE = `usage: tsx lsns.ts [options] [NAMESPACE]
 Lists namespaces, or with the number of one, the processes in it.
   -t, --type KIND      only ${Object.keys(NAMESPACES).join(', ')}
+  -T, --tree[=KIN]     each below its owner, or with KIN parent below its parent
   -p, --task PID       only those that this process is in
   -o, --output LIST    columns: NS,TYPE,PATH,NPROCS,PID,PPID,COMMAND,UID,USER,NSFS,PNS,ONS
   -n, --noheadings     without the line of headings
@@ -19,6 +20,7 @@ Lists namespaces, or with the number of one, the processes in it.
 const OPTIONS: readonly OptionSpec[] = [
   { short: 't', long: 'type', value: 'required' },
   { short: 'p', long: 'task', value: 'required' },
+  { short: 'T', long: 'tree', value: 'optional' },
   { short: 'o', long: 'output', value: 'required' },
   { short: 'n', long: 'noheadings' },
   { short: 'r', long: 'raw' },
@@ -60,8 +62,39 @@ function main(args: readonly string[]): string {
   const columns = output === undefined ? undefined : parseColumns(output);
   const [rows, usual] = choose(given('type'), given('task'), rest[0]);
   const shown = columns ?? usual;
+  if (has('tree')) {
+    if (has('json') || has('raw')) throw new UsageError('a tree is drawn: neither as JSON nor raw');
+    const drawn = drawTree(rows, kinColumn(given('tree') ?? 'owner'));
+    return toText(drawn, shown, { heading: !has('noheadings') });
+  }
   if (has('json')) return toJson(rows, shown);
   return toText(rows, shown, { heading: !has('noheadings'), raw: has('raw') });
+}
+
+/** The column that names whom a row is drawn below. */
+function kinColumn(kin: string): 'ONS' | 'PNS' {
+  if (kin === 'owner') return 'ONS';
+  if (kin === 'parent') return 'PNS';
+  throw new Error(`unknown kin: ${kin}: give owner or parent`);
+}
+
+/** The rows, each below the one that `kin` names, with the branches in its first column. Whose kin is not among them stands at the left. */
+function drawTree(rows: readonly Row[], kin: 'ONS' | 'PNS'): Row[] {
+  const below = (row: Row): Row[] => rows.filter((other) => other[kin] === row.NS && other !== row);
+  const draw = (row: Row, lead: string, branch: string, under: string): Row[] => {
+    const children = below(row);
+    return [
+      { ...row, NS: `${lead}${branch}${row.NS}` },
+      ...children.flatMap((child, i) =>
+        i < children.length - 1
+          ? draw(child, lead + under, '├─', '│ ')
+          : draw(child, lead + under, '└─', '  '),
+      ),
+    ];
+  };
+  return rows
+    .filter((row) => !rows.some((other) => other.NS === row[kin] && other !== row))
+    .flatMap((row) => draw(row, '', '', ''));
 }
 
 /** The rows that were asked for, and the columns that they have if none are named. */
@@ -103,8 +136,10 @@ function toText(rows: Row[], columns: Column[], { heading = true, raw = false })
   const widths = columns.map((column, i) =>
     Math.max(heading ? column.length : 0, ...lines.map((line) => line[i]!.length)),
   );
+  const isDrawn = rows.some(({ NS }) => typeof NS === 'string');
   const pad = (word: string, i: number): string => {
-    if (COLUMNS[columns[i]!] === 'number') return word.padStart(widths[i]!);
+    if (COLUMNS[columns[i]!] === 'number' && !(columns[i] === 'NS' && isDrawn))
+      return word.padStart(widths[i]!);
     return i === columns.length - 1 ? word : word.padEnd(widths[i]!);
   };
   return lines.map((line) => `${line.map(pad).join(' ')}\n`).join('');

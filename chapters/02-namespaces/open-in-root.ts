@@ -24,12 +24,13 @@ export interface OpenOptions {
  * Opens a path as a process with the root `rootFd` would: `..` and absolute links stay inside, whatever the other side does to
  * its directories meanwhile. The image writes these links; who resolves them himself, step by step, is led out. To be closed.
  * Source: openat2(2), RESOLVE_IN_ROOT, Linux 5.6.
+ * @param path as bytes where it is not UTF-8
  * @throws SyscallError ENOENT, ELOOP (a link with `noSymlinks`, or a magic link), ENOTDIR, EXDEV (another mount with
  * `sameMount`), EAGAIN (someone keeps renaming)
  */
 export function openInRoot(
   rootFd: number,
-  path: string,
+  path: string | Buffer,
   { flags = O_PATH, noSymlinks = false, sameMount = false }: OpenOptions = {},
 ): number {
   //#region openInRoot
@@ -40,7 +41,7 @@ export function openInRoot(
     (sameMount ? RESOLVE.NO_XDEV : 0);
   for (let tries = 1; ; tries++) {
     try {
-      return openat2(rootFd, path === '' ? '.' : path, flags | O_CLOEXEC, resolve);
+      return openat2(rootFd, path.length === 0 ? '.' : path, flags | O_CLOEXEC, resolve);
     } catch (error) {
       // Someone renamed on the way, so that the kernel could not be sure: ask again.
       if (tries === MAX_TRIES || !isErrno(error, 'EAGAIN')) throw error;
@@ -50,7 +51,11 @@ export function openInRoot(
 }
 
 /** As openInRoot; `undefined` when there is nothing. */
-export function openInRootIfThere(rootFd: number, path: string, options?: OpenOptions): number | undefined {
+export function openInRootIfThere(
+  rootFd: number,
+  path: string | Buffer,
+  options?: OpenOptions,
+): number | undefined {
   try {
     return openInRoot(rootFd, path, options);
   } catch (error) {
@@ -71,11 +76,12 @@ export const openAt = (dirFd: number, path: string, flags: number): number => op
 export const fdPath = (fd: number, name?: string): string =>
   name === undefined ? `/proc/self/fd/${fd}` : `/proc/self/fd/${fd}/${name}`;
 
-function openat2(dirFd: number, path: string, flags: number, resolve: number): number {
+function openat2(dirFd: number, path: string | Buffer, flags: number, resolve: number): number {
   const how = Buffer.alloc(24); // struct open_how: flags, mode, resolve. No file is made, so the mode is 0.
   how.writeBigUInt64LE(BigInt(flags));
   how.writeBigUInt64LE(BigInt(resolve), 16);
+  const name = typeof path === 'string' ? path : Buffer.concat([path, Buffer.of(0)]);
   return Number(
-    checked('openat2', c_openat2(SYS.openat2, dirFd, path, how, how.length), JSON.stringify(path)),
+    checked('openat2', c_openat2(SYS.openat2, dirFd, name, how, how.length), JSON.stringify(String(path))),
   );
 }

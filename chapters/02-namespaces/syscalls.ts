@@ -82,7 +82,7 @@ export const c_clone3 = declare<(number: number, args: Buffer, size: number) => 
   'long syscall(long number, const uint8_t *args, size_t size)',
 );
 export const c_openat2 = declare<
-  (number: number, dirfd: number, path: string, how: Buffer, size: number) => number
+  (number: number, dirfd: number, path: string | Buffer, how: Buffer, size: number) => number
 >('long syscall(long number, int dirfd, const char *path, const uint8_t *how, size_t size)');
 export const c_open_tree = declare<(number: number, dirfd: number, path: string, flags: number) => number>(
   'long syscall(long number, int dirfd, const char *path, unsigned int flags)',

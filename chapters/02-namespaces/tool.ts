@@ -1,4 +1,3 @@
-import { spawnSync } from 'node:child_process';
 import { isErrno } from '../01-processes/index.ts';
 
 /** The programs that this layer runs, and the Debian package that each is from. */
@@ -19,6 +18,8 @@ export interface ToolResult {
  * @throws Error when it cannot be run; a refusal by the program is a value
  */
 export function tryTool(tool: keyof typeof PACKAGES, args: readonly string[], input = ''): ToolResult {
+  // Loaded by whoever needs it: with streams and sockets, which come with it, it takes as long as all of myrunc.
+  const { spawnSync } = process.getBuiltinModule('node:child_process');
   const { status, stdout, stderr, error } = spawnSync(tool, args, {
     env: ENVIRONMENT,
     encoding: 'utf8',

@@ -10,13 +10,22 @@ import { workingSet } from './stats.ts';
 
 // `npx tsx chapters/03-cgroups/cgroups.ts [/PATH | CONTROLLER]`: how this machine shows its cgroups; one cgroup; one controller. It changes nothing.
 
+/** Of v2 these are no part: it does without, or in another way. */
+const V1_ONLY: readonly Controller[] = ['cpuacct', 'blkio', 'devices', 'freezer', 'net_cls', 'net_prio'];
+
 const [what, ...more] = process.argv.slice(2);
 if (more.length > 0 || what?.startsWith('-')) {
   process.stderr.write('usage: npx tsx chapters/03-cgroups/cgroups.ts [/PATH-OF-A-CGROUP | CONTROLLER]\n');
   process.exitCode = 2;
-} else if (what === undefined) machine();
-else if (Object.hasOwn(CONTROLLERS, what)) controller(what as Controller);
-else group(what);
+} else
+  try {
+    if (what === undefined) machine();
+    else if (Object.hasOwn(CONTROLLERS, what)) controller(what as Controller);
+    else group(what);
+  } catch (error) {
+    process.stderr.write(`${(error as Error).message}\n`);
+    process.exitCode = 1;
+  }
 
 function machine(): void {
   const host = detectCgroups();
@@ -40,8 +49,6 @@ function standing(host: CgroupHost, name: Controller): string {
   const kernel = ifAlive(() => readFileSync('/proc/cgroups', 'utf8')) ?? '';
   return new RegExp(`^${name}\\s`, 'm').test(kernel) ? 'unused ' : 'missing';
 }
-
-const V1_ONLY: readonly Controller[] = ['cpuacct', 'blkio', 'devices', 'freezer', 'net_cls', 'net_prio'];
 
 function controller(name: Controller): void {
   const { does, v1, v2, docker } = CONTROLLERS[name];

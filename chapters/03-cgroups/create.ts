@@ -14,9 +14,10 @@ import { createV2, openV2 } from './v2.ts';
  */
 export function createCgroup(path: string, resources: LinuxResources = {}, below: Below = {}): Cgroup {
   checkResources(resources);
-  const made = makeCgroup(path, below);
+  const host = detectCgroups();
+  const made = makeCgroup(path, below, host);
   try {
-    const cgroup = openCgroup(path, below);
+    const cgroup = openCgroup(path, below, host);
     // Whoever joins a frozen cgroup stops at once, in the middle of being started.
     if (made.length === 0 && cgroup.frozen())
       throw new Error(`cgroup ${cgroup.path} is there already, and frozen`);
@@ -29,15 +30,13 @@ export function createCgroup(path: string, resources: LinuxResources = {}, below
 }
 
 /** Makes the folders alone, and returns those that were not there. */
-export function makeCgroup(path: string, below: Below = {}): string[] {
-  const host = detectCgroups();
+export function makeCgroup(path: string, below: Below = {}, host = detectCgroups()): string[] {
   const checked = cgroupPath(path);
   return host.layout === 'v2' ? createV2(host, checked, below) : createV1(host, checked, below);
 }
 
 /** A cgroup that exists, or has existed: nothing is read or made before a method is called. @throws RangeError for a path that climbs */
-export function openCgroup(path: string, below: Below = {}): Cgroup {
-  const host = detectCgroups();
+export function openCgroup(path: string, below: Below = {}, host = detectCgroups()): Cgroup {
   const checked = cgroupPath(path);
   return host.layout === 'v2' ? openV2(host, checked, below) : openV1(host, checked, below);
 }

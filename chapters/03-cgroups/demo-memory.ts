@@ -7,7 +7,7 @@ import { readKeyed } from './control-file.ts';
 import { diskFolder, ending, eventually, groupsOf, runIn, startIn } from './demo-support.ts';
 import { detectCgroups, openCgroup, type Cgroup } from './index.ts';
 
-// The second part of the demo: what memory is, who pays for it, and what happens at a limit.
+// The third part of the demo: what memory is, who pays for it, and what happens at a limit.
 
 const name = `ch03-demo-${randomBytes(3).toString('hex')}`;
 const MB = 1024 * 1024;
@@ -16,6 +16,10 @@ const host = detectCgroups();
 const v2 = host.layout === 'v2';
 /** Wants 64 MB at once. */
 const HOG = 'exec dd if=/dev/zero of=/dev/null bs=64M count=1 2>/dev/null';
+/**
+ * Doubles a word until it has 32 MB. It touches its memory itself: within a system call, as dd's read(2), nobody is made to wait, the call fails.
+ */
+const DOUBLING = `word=0123456789abcdef; while [ \${#word} -lt ${32 * MB} ]; do word=$word$word; done`;
 
 /** File systems whose files are not in the page cache in the usual way, by statfs(2)'s number. */
 const UNCHARGED: Readonly<Record<number, string>> = {
@@ -190,7 +194,7 @@ async function waitsInstead(s: Step): Promise<void> {
   const cgroup = group(s, 'waits', { memory: { limit: 16 * MB, disableOOMKiller: true } });
   withoutSwap(cgroup);
   s.call('write("memory.oom_control", "1")', 1);
-  const pid = await startIn(cgroup, HOG);
+  const pid = await startIn(cgroup, DOUBLING);
   const control = (): Record<string, number> =>
     readKeyed(join(cgroup.paths()['memory']!, 'memory.oom_control')) ?? {};
   const waited = await eventually(() => control()['under_oom'] === 1);

@@ -9,7 +9,7 @@ import { diskFolder, eventually, groupsOf, runIn, startIn } from './demo-support
 import { pidsIn } from './folders.ts';
 import { createSystemdCgroup, detectCgroups, isSystemdRunning, openCgroup, readPressure } from './index.ts';
 
-// The third part of the demo: the tree and its rules, who may make groups, disks, and systemd.
+// The fourth part of the demo: the tree and its rules, who may make groups, disks, and systemd.
 
 const name = `ch03-demo-${randomBytes(3).toString('hex')}`;
 const group = groupsOf(name);

@@ -1,6 +1,7 @@
 export { detectCgroups, layoutOf, type CgroupHost, type Hierarchy } from './detect.ts';
 export { CONTROLLERS, isController, type Controller } from './controllers.ts';
 export type { Cgroup } from './cgroup.ts';
+export { forkInto } from './born-inside.ts';
 export { createCgroup, openCgroup } from './create.ts';
 export type { Below } from './folders.ts';
 export { createSystemdCgroup, openSystemdCgroup, isSystemdRunning, type SystemdOptions } from './systemd.ts';

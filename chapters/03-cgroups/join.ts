@@ -45,7 +45,7 @@ function back(folder: string, pid: number): void {
 }
 
 /** The kernel's number, in words. */
-function explained(error: unknown, pid: number): unknown {
+export function explained(error: unknown, pid: number): unknown {
   if (!(error instanceof SyscallError)) return error;
   const why = REASONS[error.code];
   if (!why) return error;

@@ -1,10 +1,10 @@
 import { join } from 'node:path';
 import { readControl, writeControl } from './control-file.ts';
 import type { Controller } from './controllers.ts';
-import type { CgroupHost, Hierarchy } from './detect.ts';
+import type { CgroupHost } from './detect.ts';
 import type { Cgroup } from './cgroup.ts';
 import { makeFolders, pidsIn, removeFolders, removeTree, until, type Below } from './folders.ts';
-import { joinTrees } from './join.ts';
+import { joinTrees, type Tree } from './join.ts';
 import { killAll } from './kill.ts';
 import { applyWrites, checkResources } from './limits.ts';
 import { v1Stats } from './v1-stats.ts';
@@ -46,21 +46,20 @@ function inheritCpuset(folder: string): void {
 /** The handle of a cgroup on v1 or hybrid. Nothing is read or made yet. */
 export function openV1(host: CgroupHost, path: string, below: Below): Cgroup {
   const at = (mountPoint: string): string => join(below[mountPoint] ?? mountPoint, path);
-  const folder = ({ mountPoint }: Hierarchy): string => at(mountPoint);
-  const byController: Partial<Record<Controller, string>> = Object.fromEntries(
-    host.hierarchies.flatMap((h) => h.controllers.map((controller) => [controller, folder(h)])),
-  );
+  const v1 = host.hierarchies.map(({ mountPoint, controllers, name }) => ({
+    folder: at(mountPoint),
+    top: mountPoint,
+    label: name ? `name=${name}` : controllers.join(),
+    controllers,
+    name,
+  }));
   const unified = host.unified && at(host.unified);
-  const folders = [...host.hierarchies.map(folder), ...(unified ? [unified] : [])];
+  const trees: Tree[] = unified ? [...v1, { folder: unified, top: host.unified!, label: '' }] : v1;
+  const folders = trees.map(({ folder }) => folder);
+  const byController: Partial<Record<Controller, string>> = Object.fromEntries(
+    v1.flatMap(({ controllers, folder }) => controllers.map((controller) => [controller, folder])),
+  );
   const freezer = byController.freezer;
-  const trees = [
-    ...host.hierarchies.map((h) => ({
-      folder: folder(h),
-      top: h.mountPoint,
-      label: h.name ? `name=${h.name}` : h.controllers.join(),
-    })),
-    ...(unified ? [{ folder: unified, top: host.unified!, label: '' }] : []),
-  ];
 
   const pids = (): number[] => [...new Set(folders.flatMap(pidsIn))].sort((a, b) => a - b);
   const setFrozen = (frozen: boolean): void => {
@@ -74,7 +73,7 @@ export function openV1(host: CgroupHost, path: string, below: Below): Cgroup {
     driver: 'cgroupfs',
     paths: () => ({
       ...byController,
-      ...Object.fromEntries(host.hierarchies.filter((h) => h.name).map((h) => [`name=${h.name}`, folder(h)])),
+      ...Object.fromEntries(v1.filter(({ name }) => name).map(({ label, folder }) => [label, folder])),
       ...(unified && { '': unified }),
     }),
     exists: () => folders.some((each) => readControl(join(each, 'cgroup.procs')) !== undefined),

@@ -1,11 +1,13 @@
 import { createHash } from 'node:crypto';
-import { closeSync, constants, fstatSync, readdirSync, readlinkSync, rmSync } from 'node:fs';
+import { closeSync, constants, fstatSync, readlinkSync, rmSync } from 'node:fs';
 import { isErrno } from '../01-processes/index.ts';
 import { fdPath, openInRoot } from '../02-namespaces/index.ts';
 import { decompress } from './compression.ts';
 import type { Digest } from './digest.ts';
 import { invalidArgument, StoreError } from './errors.ts';
+import { decodeName, fsPath, readNames } from './file-names.ts';
 import { openDirectory, openParent, pathParts } from './in-root.ts';
+import type { Part } from './sparse.ts';
 import { readTar } from './tar.ts';
 import type { TarHeader } from './tar-header.ts';
 import { makeNode, setMetadata, setTime } from './tar-node.ts';
@@ -81,10 +83,10 @@ export async function applyLayer(
   const directories: TarHeader[] = [];
   let size = 0;
   try {
-    for await (const { header: own, body } of readTar(tee(decompress(layer), hash))) {
+    for await (const { header: own, parts } of readTar(tee(decompress(layer), hash))) {
       const header = placed(target, own);
       try {
-        await applyEntry(target, header, body);
+        await applyEntry(target, header, parts);
       } catch (error) {
         throw inEntry(header.name, error);
       }
@@ -127,7 +129,7 @@ async function* tee(
   }
 }
 
-async function applyEntry(target: Target, header: TarHeader, body: AsyncIterable<Buffer>): Promise<void> {
+async function applyEntry(target: Target, header: TarHeader, bytes: AsyncIterable<Part>): Promise<void> {
   const parts = pathParts(header.name);
   const isLayer = target.whiteouts !== 'keep';
   if (isLayer && parts.some((part) => part.startsWith(AUFS_PREFIX) && part !== OPAQUE_NAME)) return;
@@ -148,16 +150,16 @@ async function applyEntry(target: Target, header: TarHeader, body: AsyncIterable
       throw invalidArgument(
         `cannot overwrite ${existing.isDirectory() ? 'a directory with a non-directory' : 'a non-directory with a directory'}`,
       );
-    if (existing && !keeps) rmSync(path, { recursive: true });
+    if (existing && !keeps) rmSync(fsPath(path), { recursive: true });
     if (header.type === 'link') {
       const { link, close } = openLinkTarget(target.root, header.linkname);
       try {
-        await makeNode(path, { ...header, linkname: link }, body);
+        await makeNode(path, { ...header, linkname: link }, bytes);
       } finally {
         close();
       }
     } else {
-      if (!keeps) await makeNode(path, header, body);
+      if (!keeps) await makeNode(path, header, bytes);
       setMetadata(path, header, target.ignored);
     }
     target.placed.add(realPath(parent, name));
@@ -190,7 +192,7 @@ function applyWhiteout(target: Target, parts: string[], name: string): void {
       else removeOthers(parent, target.placed);
       return;
     }
-    rmSync(fdPath(parent, gone), { recursive: true, force: true });
+    rmSync(fsPath(fdPath(parent, gone)), { recursive: true, force: true });
     if (overlay) makeWhiteout(fdPath(parent, gone));
   } finally {
     closeSync(parent);
@@ -199,23 +201,23 @@ function applyWhiteout(target: Target, parts: string[], name: string): void {
 
 /** Empties a directory but for what this layer has put there already. */
 function removeOthers(parent: number, placed: ReadonlySet<string>): void {
-  for (const name of readdirSync(fdPath(parent, '.'))) {
+  for (const name of readNames(fdPath(parent, '.'))) {
     const path = realPath(parent, name);
     if (placed.has(path)) continue;
     if (![...placed].some((other) => other.startsWith(`${path}/`)))
-      rmSync(fdPath(parent, name), { recursive: true });
+      rmSync(fsPath(fdPath(parent, name)), { recursive: true });
   }
 }
 
 /** The name that the kernel knows something by, whichever links led to it. */
 const realPath = (parent: number, name: string): string =>
-  `${readlinkSync(`/proc/self/fd/${parent}`)}/${name}`;
+  `${decodeName(readlinkSync(fdPath(parent), { encoding: 'buffer' }))}/${name}`;
 
 function setDirectoryTime(root: number, header: TarHeader): void {
   let fd: number;
   try {
     const flags = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW;
-    fd = openInRoot(root, pathParts(header.name).join('/'), { flags });
+    fd = openInRoot(root, fsPath(pathParts(header.name).join('/')), { flags });
   } catch (error) {
     // A later entry has put something else there.
     if (isErrno(error, 'ENOENT', 'ENOTDIR', 'ELOOP')) return;

@@ -1,8 +1,9 @@
-import { lstatSync, readdirSync, type Stats } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { failedPrecondition } from './errors.ts';
-import type { Mount } from './mounts.ts';
-import { isOpaque, isWhiteout, lstatIfAny } from './whiteout.ts';
+import type { LayerStack } from './layer-stack.ts';
+import type { Shown } from './overlay-view.ts';
+import { upperTree, type UpperTree } from './upper-tree.ts';
+import { encodeName } from './file-names.ts';
+import { getXattr } from './xattr.ts';
 
 /** One line of `docker diff`: Added, Changed or Deleted. */
 export interface Change {
@@ -11,79 +12,67 @@ export interface Change {
   path: string;
 }
 
-/** A writable directory and what it lies on, the nearest first. */
-export interface LayerStack {
-  upper: string;
-  lowers: string[];
-}
-
-/**
- * The directories behind a snapshot's mounts.
- * @throws StoreError FAILED_PRECONDITION when they are not those of one writable snapshot
- */
-export function layersOf(mounts: readonly Mount[]): LayerStack {
-  const [mount] = mounts;
-  if (mounts.length === 1 && mount?.type === 'bind') return { upper: mount.source, lowers: [] };
-  const option = (name: string): string | undefined =>
-    mount?.options.find((option) => option.startsWith(`${name}=`))?.slice(name.length + 1);
-  const [upper, lower] = [option('upperdir'), option('lowerdir')];
-  if (mounts.length !== 1 || mount?.type !== 'overlay' || !upper || !lower)
-    throw failedPrecondition('only the changes of one writable overlay or directory can be told');
-  return { upper, lowers: lower.split(':') };
-}
-
 /**
  * What a container has changed, read from its upper directory alone: everything that is there was added or changed, a whiteout
  * is a deletion, and an opaque directory deletes what the lower one held. Sorted by path; a directory on the way to a change
  * counts as changed, as in `docker diff`.
  */
-export function changesOf({ upper, lowers }: LayerStack): Change[] {
+export function changesOf(stack: LayerStack): Change[] {
+  const upper = upperTree(stack);
+  const { below } = upper;
   const changes: Change[] = [];
   const visit = (dir: string): void => {
     //#gap 04.1 changesOf
-    const names = readdirSync(join(upper, dir));
+    const names = new Set(upper.names(dir));
     for (const name of names) {
       const path = join(dir, name);
-      const stat = lstatSync(join(upper, path));
-      const below = lookup(lowers, path);
-      if (isWhiteout(stat)) {
-        if (below) changes.push({ kind: 'D', path });
+      const before = below.lookup(path);
+      if (upper.isWhiteout(path)) {
+        if (before) changes.push({ kind: 'D', path });
         continue;
       }
-      changes.push({ kind: below ? 'C' : 'A', path });
-      if (stat.isDirectory()) visit(path);
+      changes.push({ kind: before ? 'C' : 'A', path });
+      if (upper.isDirectory(path)) visit(path);
     }
-    if (isOpaque(join(upper, dir)))
-      for (const name of namesBelow(lowers, dir))
-        if (!names.includes(name)) changes.push({ kind: 'D', path: join(dir, name) });
+    if (upper.isOpaque(dir))
+      for (const name of below.names(dir))
+        if (!names.has(name)) changes.push({ kind: 'D', path: join(dir, name) });
     //#end
   };
   visit('/');
-  return changes.sort((a, b) => (a.path < b.path ? -1 : 1));
+  return withoutMereCopies(changes, upper).sort(byPath);
 }
 
-/** What overlayfs would show at `path` if these layers were all: the nearest that says anything about it wins. */
-export function lookup(layers: readonly string[], path: string): Stats | undefined {
-  for (const layer of layers) {
-    const stat = lstatIfAny(join(layer, path));
-    if (stat) return isWhiteout(stat) ? undefined : stat;
-    if (hides(layer, dirname(path))) return undefined;
-  }
-  return undefined;
+/**
+ * Leaves out what was copied up and is as it was: a file that was opened for writing, a directory that something else was done in. A directory
+ * with a change in it stays.
+ */
+function withoutMereCopies(changes: readonly Change[], upper: UpperTree): Change[] {
+  const real = new Set(changes.filter(({ kind, path }) => kind !== 'C' || !looksTheSame(upper, path)));
+  const onTheWay = new Set<string>();
+  for (const { path } of real)
+    for (let dir = dirname(path); dir !== '/' && !onTheWay.has(dir); dir = dirname(dir)) onTheWay.add(dir);
+  return changes.filter((change) => real.has(change) || onTheWay.has(change.path));
 }
 
-/** Whether a layer keeps the ones below it from being seen in `dir`: by a whiteout, a file, or an opaque mark on the way. */
-function hides(layer: string, dir: string): boolean {
-  if (dir === '/') return false;
-  const stat = lstatIfAny(join(layer, dir));
-  if (stat && (!stat.isDirectory() || isOpaque(join(layer, dir)))) return true;
-  return hides(layer, dirname(dir));
-}
-
-/** The names that `layers` show in a directory. */
-function namesBelow(layers: readonly string[], dir: string): Set<string> {
-  const names = layers.flatMap((layer) =>
-    lstatIfAny(join(layer, dir))?.isDirectory() ? readdirSync(join(layer, dir)) : [],
+/** Docker's comparison: what a write would have changed. Of directories not size and time, which their content changes. */
+function looksTheSame(upper: UpperTree, path: string): boolean {
+  const [now, before] = [upper.lookup(path), upper.below.lookup(path)];
+  if (!now || !before) return false;
+  const facts = ({ stat }: Shown): bigint[] => [
+    stat.mode,
+    stat.uid,
+    stat.gid,
+    stat.rdev,
+    ...(stat.isDirectory() ? [] : [stat.size, stat.mtimeNs]),
+  ];
+  const capability = (file: string): string | undefined =>
+    getXattr(file, 'security.capability')?.toString('hex');
+  return (
+    facts(now).join() === facts(before).join() &&
+    capability(upper.locate(path)) === capability(upper.below.locate(before.places[0]!))
   );
-  return new Set(names.filter((name) => lookup(layers, join(dir, name))));
 }
+
+/** In the order of the bytes: the same on every machine. */
+const byPath = (a: Change, b: Change): number => Buffer.compare(encodeName(a.path), encodeName(b.path));

@@ -1,5 +1,5 @@
-import { Readable } from 'node:stream';
-import { createGunzip } from 'node:zlib';
+import { Readable, type TransformOptions } from 'node:stream';
+import { createGunzip, type ZlibOptions } from 'node:zlib';
 import { Decompress } from 'fzstd';
 import { invalidArgument } from './errors.ts';
 
@@ -45,9 +45,14 @@ export async function* decompress(source: AsyncIterable<Uint8Array>): AsyncGener
   throw invalidArgument(`compressed with ${compression}: only gzip and zstd can be read`);
 }
 
+/** What is decompressed at a time. Bytes. */
+const PIECE = 256 << 10;
+
 async function* gunzip(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-  const input = Readable.from(source, { objectMode: false });
-  const gunzip = createGunzip();
+  const input = Readable.from(source, { objectMode: false, highWaterMark: PIECE });
+  // Each piece costs a trip to another thread and back: few large ones, and the next while this one is being used.
+  const options: ZlibOptions & TransformOptions = { chunkSize: PIECE, highWaterMark: 2 * PIECE };
+  const gunzip = createGunzip(options);
   // An error of the source is to reach whoever reads the result.
   input.on('error', (error) => gunzip.destroy(error));
   try {

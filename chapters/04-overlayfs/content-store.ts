@@ -6,6 +6,7 @@ import { openIngests, type ContentWriter, type IngestStatus, type WriterOptions 
 import { digestHex, parseDigest, type Digest } from './digest.ts';
 import { dataLoss, isStoreError, notFound } from './errors.ts';
 import { updatedLabels, type Labels } from './labels.ts';
+import { gathered } from './pieces.ts';
 import { readState, serializer, writeState, type Versioned } from './state-file.ts';
 
 /** What is known of a blob, as in containerd's content service. */
@@ -181,7 +182,7 @@ export async function writeBlob(
   try {
     await writer.truncate(0);
     if (data instanceof Uint8Array) await writer.write(data);
-    else for await (const chunk of data) await writer.write(chunk);
+    else for await (const piece of gathered(data)) await writer.write(piece);
     const size = writer.status().offset;
     const digest = writer.digest();
     try {

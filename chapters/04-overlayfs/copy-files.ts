@@ -1,18 +1,19 @@
 import { createHash } from 'node:crypto';
-import { closeSync, constants, fstatSync, openSync, readdirSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync } from 'node:fs';
 import { posix } from 'node:path';
 import { fdPath, O_PATH, openInRoot, openInRootIfThere } from '../02-namespaces/index.ts';
 import { treeEntries } from './diff-layer.ts';
-import { globRegExp } from './dockerignore.ts';
 import { invalidArgument } from './errors.ts';
+import { fsPath, readNames } from './file-names.ts';
+import { glob } from './glob.ts';
 import type { TarInput } from './tar.ts';
 
 /** What COPY copies: found in a folder (the context, or another stage's files), and where it goes. */
 export interface CopyRequest {
   /** The folder that sources are in, or a handle's path. Nothing outside it is read, whatever links say. */
   root: string;
-  /** Paths and patterns. */
-  sources: readonly string[];
+  /** Paths and patterns; or a file in a folder of its own, as one that was downloaded is. */
+  sources: readonly (string | { root: string; path: string })[];
   /** Absolute. With a slash at its end it is a directory in any case. */
   destination: string;
   /** Whether the destination is a directory in the image already. */
@@ -21,6 +22,8 @@ export interface CopyRequest {
   owner?: { uid: number; gid: number } | undefined;
   /** Permission bits for all of them. */
   mode?: number | undefined;
+  /** What messages call it: `COPY` unless told. */
+  instruction?: string;
 }
 
 /** Copies to be made: entries of a tar that are named from the image's root. */
@@ -35,20 +38,34 @@ export interface Copies {
  * Source: Dockerfile reference, COPY.
  * @throws StoreError INVALID_ARGUMENT in Docker's words
  */
-export function findCopies({ root, sources, destination, intoDirectory, owner, mode }: CopyRequest): Copies {
+export function findCopies({
+  root,
+  sources,
+  destination,
+  intoDirectory,
+  owner,
+  mode,
+  instruction = 'COPY',
+}: CopyRequest): Copies {
   const rootFd = openSync(root, O_PATH | constants.O_DIRECTORY);
   const handles = [rootFd];
   const close = (): void => handles.splice(0).forEach((fd) => closeSync(fd));
   try {
-    const found = sources.flatMap((source) => matching(rootFd, source));
+    const found = sources.flatMap((source) => {
+      if (typeof source === 'string')
+        return matching(rootFd, source, instruction).map((path) => ({ from: rootFd, path }));
+      const from = openSync(source.root, O_PATH | constants.O_DIRECTORY);
+      handles.push(from);
+      return [{ from, path: source.path }];
+    });
     const isDirectory = destination.endsWith('/') || intoDirectory;
-    if (found.length > 1 && !isDirectory)
+    if (found.length > 1 && !destination.endsWith('/'))
       throw invalidArgument(
-        'When using COPY with more than one source file, the destination must be a directory and end with a /',
+        `When using ${instruction} with more than one source file, the destination must be a directory and end with a /`,
       );
     const place = posix.resolve('/', destination).slice(1);
-    const entries = found.flatMap((path) => {
-      const fd = openInRoot(rootFd, path, { flags: O_PATH });
+    const entries = found.flatMap(({ from, path }) => {
+      const fd = openInRoot(from, fsPath(path), { flags: O_PATH });
       handles.push(fd);
       if (fstatSync(fd).isDirectory())
         return [...treeEntries(fdPath(fd, '.'), '')].map((entry) => below(place, entry));
@@ -75,34 +92,34 @@ function below(place: string, { header, ...rest }: TarInput): TarInput {
 }
 
 /** The paths below a root that a pattern means. @throws StoreError INVALID_ARGUMENT when there are none */
-function matching(rootFd: number, source: string): string[] {
+function matching(rootFd: number, source: string, instruction: string): string[] {
   const parts = posix.resolve('/', source).split('/').filter(Boolean);
   let found = [''];
   for (const part of parts) {
     const isPattern = /[*?[]/.test(part);
     found = found.flatMap((dir) => {
-      const names = isPattern ? namesIn(rootFd, dir).filter((name) => globRegExp(part).test(name)) : [part];
+      const names = isPattern ? namesIn(rootFd, dir).filter(glob(part)) : [part];
       return names.map((name) => posix.join(dir, name)).filter((path) => isThere(rootFd, path));
     });
   }
   if (found.length === 0)
     throw invalidArgument(
-      `COPY failed: ${/[*?[]/.test(source) ? 'no source files were specified' : `file not found in build context or excluded by .dockerignore: stat ${source}: file does not exist`}`,
+      `${instruction} failed: ${/[*?[]/.test(source) ? 'no source files were specified' : `file not found in build context or excluded by .dockerignore: stat ${source}: file does not exist`}`,
     );
   return found.sort();
 }
 
 function isThere(rootFd: number, path: string): boolean {
-  const fd = openInRootIfThere(rootFd, path, { flags: O_PATH });
+  const fd = openInRootIfThere(rootFd, fsPath(path), { flags: O_PATH });
   if (fd !== undefined) closeSync(fd);
   return fd !== undefined;
 }
 
 function namesIn(rootFd: number, dir: string): string[] {
-  const fd = openInRootIfThere(rootFd, dir || '.', { flags: O_PATH | constants.O_DIRECTORY });
+  const fd = openInRootIfThere(rootFd, fsPath(dir || '.'), { flags: O_PATH | constants.O_DIRECTORY });
   if (fd === undefined) return [];
   try {
-    return readdirSync(fdPath(fd, '.'));
+    return readNames(fdPath(fd, '.'));
   } finally {
     closeSync(fd);
   }

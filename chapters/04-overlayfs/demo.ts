@@ -16,6 +16,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { demo, readMountinfo } from '../01-processes/index.ts';
 import { mount, umount } from '../02-namespaces/index.ts';
+import { copyUpFileByFile, manyLayers } from './demo-copy-up.ts';
+import { costs } from './demo-snapshots.ts';
 import {
   applyLayer,
   changesOf,
@@ -159,6 +161,16 @@ await demo('04 overlayfs: what a container is made of', async (d) => {
     },
   });
 
+  await d.step('Copy-up, file by file', {
+    why: 'What is copied when only the mode changes, when a file has two names, when a directory is renamed? The kernel has options for each; Docker leaves them off.',
+    run: (s) => copyUpFileByFile(s, at('copy-up')),
+  });
+
+  await d.step('A hundred and twenty-eight layers', {
+    why: 'mount(2) takes its options in one page of 4096 bytes. The new mount API takes them one by one.',
+    run: (s) => manyLayers(s, at('many')),
+  });
+
   const content = await openContentStore(at('content'));
   const images = await openImageStore(root);
   const snapshots = await overlayfsSnapshotter(at('snapshots'));
@@ -223,6 +235,12 @@ await demo('04 overlayfs: what a container is made of', async (d) => {
         (await size('a')) * 100 < (await size(top)),
       );
     },
+  });
+
+  mkdirSync(at('ways'));
+  await d.step('Three ways to keep a snapshot', {
+    why: 'overlayfs is one way to give two containers one image. A copy needs no help of the kernel; btrfs copies blocks instead of files.',
+    run: (s) => costs(s, at('ways')),
   });
 
   await d.step('Attack: a layer that climbs out', {

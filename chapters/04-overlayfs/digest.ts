@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { invalidArgument } from './errors.ts';
+import { invalidArgument, quoted } from './errors.ts';
 
 /** The name of some bytes, made from the bytes alone: `sha256:` and 64 hexadecimal digits. OCI image-spec, descriptor.md. */
 export type Digest = `sha256:${string}`;
@@ -15,7 +15,7 @@ export function digestOf(data: string | Uint8Array): Digest {
  */
 export function parseDigest(text: string): Digest {
   if (!/^sha256:[0-9a-f]{64}$/.test(text))
-    throw invalidArgument(`invalid digest ${JSON.stringify(text)}: sha256: and 64 hexadecimal digits`);
+    throw invalidArgument(`invalid digest ${quoted(text)}: sha256: and 64 hexadecimal digits`);
   return text as Digest;
 }
 

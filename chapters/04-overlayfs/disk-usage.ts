@@ -1,26 +1,32 @@
-import { lstat, readdir } from 'node:fs/promises';
+import { lstat } from 'node:fs/promises';
+import { lstatSync } from 'node:fs';
 import { join } from 'node:path';
+import { fsPath, readNames } from './file-names.ts';
 import type { Usage } from './snapshotter.ts';
 
-const BYTES_PER_BLOCK = 512;
+const BYTES_PER_BLOCK = 512n;
 
-/** What a directory and all in it take up: each inode counts once, however many names it has. As `du -s` counts. */
-export async function diskUsage(path: string): Promise<Usage> {
+/**
+ * What a directory and all in it take up: each inode counts once, however many names it has. As `du -s` counts.
+ * @param shared a directory that this one began as a snapshot of: files that have not been touched since are the same, and count nothing
+ */
+export async function diskUsage(path: string, shared?: string): Promise<Usage> {
   const seen = new Set<string>();
-  const usage: Usage = { size: 0, inodes: 0 };
-  const visit = async (path: string): Promise<void> => {
-    const { dev, ino, blocks, isDirectory } = await lstat(path).then((stat) => ({
-      ...stat,
-      isDirectory: stat.isDirectory(),
-    }));
-    const inode = `${dev}:${ino}`;
-    if (!seen.has(inode)) {
+  let [size, inodes] = [0n, 0];
+  const visit = async (path: string, shared?: string): Promise<void> => {
+    const stat = await lstat(fsPath(path), { bigint: true });
+    const inode = `${stat.dev}:${stat.ino}`;
+    // A snapshot keeps the number and the time of change of each inode.
+    const before = shared && lstatSync(fsPath(shared), { bigint: true, throwIfNoEntry: false });
+    const isSame = before && before.ino === stat.ino && before.ctimeNs === stat.ctimeNs;
+    if (!isSame && !seen.has(inode)) {
       seen.add(inode);
-      usage.inodes++;
-      usage.size += blocks * BYTES_PER_BLOCK;
+      inodes++;
+      size += stat.blocks * BYTES_PER_BLOCK;
     }
-    if (isDirectory) for (const name of await readdir(path)) await visit(join(path, name));
+    if (stat.isDirectory())
+      for (const name of readNames(path)) await visit(join(path, name), shared && join(shared, name));
   };
-  await visit(path);
-  return usage;
+  await visit(path, shared);
+  return { size: Number(size), inodes };
 }

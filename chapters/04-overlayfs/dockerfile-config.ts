@@ -106,7 +106,7 @@ function healthcheck(config: ContainerDefaults, { text, flags, line }: Instructi
   const [, kind = '', rest = ''] = /^(\S+)\s*(.*)$/s.exec(text) ?? [];
   if (kind.toUpperCase() === 'NONE' && rest === '') return { Test: ['NONE'] };
   if (kind.toUpperCase() !== 'CMD' || rest === '')
-    bad(line, `Unknown type ${JSON.stringify(kind)} in HEALTHCHECK (try CMD)`);
+    bad(line, `Unknown type ${JSON.stringify(kind.toUpperCase())} in HEALTHCHECK (try CMD)`);
   const time = (flag: string): number => (flags[flag] ? duration(flags[flag].at(-1)!, flag, line) : 0);
   const retries = flags['retries']?.at(-1) ?? '0';
   if (!/^\d+$/.test(retries)) bad(line, `HEALTHCHECK --retries=${retries}: give a whole number`);

@@ -1,5 +1,8 @@
 import { bad, type Instruction } from './dockerfile.ts';
 
+/** `${a:-${b:-…}}`: nobody needs it so deep, and each level is a call. */
+const MAX_DEPTH = 100;
+
 /** Variables by name. */
 export type Variables = ReadonlyMap<string, string>;
 
@@ -12,8 +15,14 @@ export type Variables = ReadonlyMap<string, string>;
 export function words(
   text: string,
   variables: Variables,
-  { escape, line, split = true }: { escape: string; line: number; split?: boolean },
+  {
+    escape,
+    line,
+    split = true,
+    depth = 0,
+  }: { escape: string; line: number; split?: boolean; depth?: number },
 ): string[] {
+  if (depth > MAX_DEPTH) bad(line, `variables within variables, more than ${MAX_DEPTH} deep`);
   const found: string[] = [];
   let word: string | undefined;
   const add = (piece: string): void => void (word = (word ?? '') + piece);
@@ -32,12 +41,13 @@ export function words(
       for (i++; text[i] !== '"'; i++) {
         if (i >= text.length) bad(line, 'a double quote is not closed');
         if (text[i] === escape && /["$\\`]/.test(text[i + 1] ?? '')) add(text[++i]!);
-        else if (text[i] === '$') i = variable(text, i, variables, add, line);
+        else if (text[i] === '$') i = variable(text, i, { variables, add, line, depth });
         else add(text[i]!);
       }
     } else if (c === escape) add(text[++i] ?? '');
     // What is empty, and not between quotes, is no word.
-    else if (c === '$') i = variable(text, i, variables, (value) => value && add(value), line);
+    else if (c === '$')
+      i = variable(text, i, { variables, add: (value) => value && add(value), line, depth });
     else add(c);
   }
   if (word !== undefined) found.push(word);
@@ -48,9 +58,12 @@ export function words(
 function variable(
   text: string,
   at: number,
-  variables: Variables,
-  add: (value: string) => unknown,
-  line: number,
+  {
+    variables,
+    add,
+    line,
+    depth,
+  }: { variables: Variables; add: (value: string) => unknown; line: number; depth: number },
 ): number {
   const plain = /^\$(\w+)/.exec(text.slice(at));
   if (plain) {
@@ -61,18 +74,19 @@ function variable(
     add('$');
     return at;
   }
-  let depth = 0;
+  let braces = 0;
   let end = at + 1;
   for (; end < text.length; end++) {
-    if (text[end] === '{') depth++;
-    if (text[end] === '}' && --depth === 0) break;
+    if (text[end] === '{') braces++;
+    if (text[end] === '}' && --braces === 0) break;
   }
   const [, name = '', operator, operand = ''] =
     /^(\w+)(?::([-+?]))?(.*)$/s.exec(text.slice(at + 2, end)) ?? [];
   if (end === text.length || name === '' || (operator === undefined && operand !== ''))
     bad(line, `unsupported modifier or missing brace in ${JSON.stringify(text.slice(at, end + 1))}`);
   const value = variables.get(name);
-  const other = (): string => words(operand, variables, { escape: '\\', line, split: false }).join('');
+  const other = (): string =>
+    words(operand, variables, { escape: '\\', line, split: false, depth: depth + 1 }).join('');
   if (operator === '?' && !value) bad(line, `${name}: ${other() || 'not set'}`);
   add(operator === '-' ? value || other() : operator === '+' ? (value ? other() : '') : (value ?? ''));
   return end;

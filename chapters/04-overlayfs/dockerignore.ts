@@ -1,3 +1,5 @@
+import { glob } from './glob.ts';
+
 /**
  * `.dockerignore`: which paths of a context are left out of it. The last pattern that matches decides; `!` takes a path back in.
  * Source: Dockerfile reference, ".dockerignore file"; moby/patternmatcher.
@@ -12,13 +14,13 @@ export function dockerignore(text: string): (path: string) => boolean {
       const trimmed = line.trim();
       const negated = trimmed.startsWith('!');
       const pattern = cleaned(negated ? trimmed.slice(1).trim() : trimmed);
-      return { negated, regex: globRegExp(pattern) };
+      return { negated, fits: glob(pattern) };
     });
   return (path) => {
     const parts = path.split('/');
     const above = parts.map((_, i) => parts.slice(0, i + 1).join('/'));
     let ignored = false;
-    for (const { negated, regex } of patterns) if (above.some((one) => regex.test(one))) ignored = !negated;
+    for (const { negated, fits } of patterns) if (above.some(fits)) ignored = !negated;
     return ignored;
   };
 }
@@ -31,36 +33,4 @@ function cleaned(pattern: string): string {
     else if (part !== '' && part !== '.') parts.push(part);
   }
   return parts.join('/');
-}
-
-/** Go's filepath.Match, and `**` for any number of directories. */
-export function globRegExp(pattern: string): RegExp {
-  let source = '';
-  for (let i = 0; i < pattern.length; i++) {
-    const c = pattern[i]!;
-    if (c === '*' && pattern[i + 1] === '*') {
-      i++;
-      if (pattern[i + 1] === '/') {
-        i++;
-        source += '(?:.*/)?';
-      } else source += '.*';
-    } else if (c === '*') source += '[^/]*';
-    else if (c === '?') source += '[^/]';
-    else if (c === '[') {
-      const end = pattern.indexOf(']', i + 2);
-      if (end === -1) source += '\\[';
-      else {
-        source += `[${pattern
-          .slice(i + 1, end)
-          .replace(/\\/g, '\\\\')
-          .replace(/\[/g, '\\[')}]`;
-        i = end;
-      }
-    } else
-      source += (c === '\\' && i + 1 < pattern.length ? pattern[++i]! : c).replace(
-        /[.+^${}()|[\]\\*?/-]/g,
-        '\\$&',
-      );
-  }
-  return new RegExp(`^${source}$`, 's');
 }

@@ -27,3 +27,10 @@ export const dataLoss = (why: string, cause?: unknown): StoreError =>
 export function isStoreError(error: unknown, ...codes: StoreErrorCode[]): error is StoreError {
   return error instanceof StoreError && (codes.length === 0 || codes.includes(error.code));
 }
+
+/** Text from outside, as it is shown in a message: quoted, and cut where it is longer than anyone reads. */
+export function quoted(text: string): string {
+  return text.length <= LONGEST ? JSON.stringify(text) : `${JSON.stringify(text.slice(0, LONGEST))}…`;
+}
+
+const LONGEST = 300;

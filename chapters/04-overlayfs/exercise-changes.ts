@@ -10,55 +10,49 @@ export const changes: Exercise = {
   task: 'Tell what a container has changed, from its upper directory.',
   hints: [
     'Whatever is in the upper directory is a change. Only two things there are marks: whiteouts and opaque directories.',
-    '`lookup(lowers, path)` says what the lower layers showed at a path; `namesBelow(lowers, dir)` what they showed in a directory.',
-    'For each name in upper: a whiteout is D (if anything was below); else C or A, and visit(path) if it is a directory. If the directory is opaque, D for each of namesBelow that upper has not.',
+    '`upper.names(dir)` is what upper says something about; `below.lookup(path)` what the lower layers showed at a path, `below.names(dir)` what they showed in a directory.',
+    'For each name in upper: a whiteout (upper.isWhiteout) is D, if anything was below; else C or A, and visit(path) if it is a directory. If the directory is opaque (upper.isOpaque), D for each of below.names that upper has not.',
   ],
   check: checkChanges,
   wrong: [
     {
       mistake: 'takes a whiteout for a file',
-      code: `const names = readdirSync(join(upper, dir));
+      code: `const names = upper.names(dir);
 for (const name of names) {
   const path = join(dir, name);
-  const stat = lstatSync(join(upper, path));
-  changes.push({ kind: lookup(lowers, path) ? 'C' : 'A', path });
-  if (stat.isDirectory()) visit(path);
+  changes.push({ kind: below.lookup(path) ? 'C' : 'A', path });
+  if (upper.isDirectory(path)) visit(path);
 }
-if (isOpaque(join(upper, dir)))
-  for (const name of namesBelow(lowers, dir))
+if (upper.isOpaque(dir))
+  for (const name of below.names(dir))
     if (!names.includes(name)) changes.push({ kind: 'D', path: join(dir, name) });`,
       diagnosis: 'isWhiteout',
     },
     {
       mistake: 'does not look below: everything is new',
-      code: `const names = readdirSync(join(upper, dir));
-for (const name of names) {
+      code: `for (const name of upper.names(dir)) {
   const path = join(dir, name);
-  const stat = lstatSync(join(upper, path));
-  changes.push({ kind: isWhiteout(stat) ? 'D' : 'A', path });
-  if (stat.isDirectory()) visit(path);
+  changes.push({ kind: upper.isWhiteout(path) ? 'D' : 'A', path });
+  if (upper.isDirectory(path)) visit(path);
 }`,
       diagnosis: 'the lower layers had it',
     },
     {
       mistake: 'forgets opaque directories',
-      code: `for (const name of readdirSync(join(upper, dir))) {
+      code: `for (const name of upper.names(dir)) {
   const path = join(dir, name);
-  const stat = lstatSync(join(upper, path));
-  const below = lookup(lowers, path);
-  if (isWhiteout(stat)) changes.push({ kind: 'D', path });
-  else changes.push({ kind: below ? 'C' : 'A', path });
-  if (stat.isDirectory()) visit(path);
+  if (upper.isWhiteout(path)) changes.push({ kind: 'D', path });
+  else changes.push({ kind: below.lookup(path) ? 'C' : 'A', path });
+  if (upper.isDirectory(path)) visit(path);
 }`,
       diagnosis: 'opaque',
     },
     {
       mistake: 'stays in the first directory',
-      code: `for (const name of readdirSync(join(upper, dir))) {
+      code: `for (const name of upper.names(dir)) {
   const path = join(dir, name);
-  const stat = lstatSync(join(upper, path));
-  if (isWhiteout(stat)) changes.push({ kind: 'D', path });
-  else changes.push({ kind: lookup(lowers, path) ? 'C' : 'A', path });
+  if (upper.isWhiteout(path)) changes.push({ kind: 'D', path });
+  else changes.push({ kind: below.lookup(path) ? 'C' : 'A', path });
 }`,
       diagnosis: 'visit(path)',
     },
@@ -105,20 +99,20 @@ function checkChanges(t: Trial): void {
     'the kind of a file that was deleted',
     'D',
     kindOf(dir, deleted),
-    'A character device 0/0 is no file that someone added: ask isWhiteout.',
+    'A character device 0/0 is no file that someone added: ask upper.isWhiteout.',
   );
   expectSame(
     'the kind of a file that was written to',
     'C',
     kindOf(dir, changed),
-    'It was not added: the lower layers had it. Ask lookup.',
+    'It was not added: the lower layers had it. Ask below.lookup.',
   );
   expectSame('the kind of a new file', 'A', kindOf(dir, added), 'The lower layers did not have it.');
   expectSame(
     'the kind of a file that a directory made anew does not have',
     'D',
     kindOf(anew, deleted),
-    'An opaque directory deletes what was below without naming it: isOpaque, namesBelow.',
+    'An opaque directory deletes what was below without naming it: upper.isOpaque, below.names.',
   );
   const expected: Change[] = [
     { kind: 'C' as const, path: `/${anew}` },

@@ -14,7 +14,7 @@ import { openDirectory, openParent } from './in-root.ts';
 const OPEN = 'const flags = O_PATH | constants.O_DIRECTORY;';
 const MAKE = `const parent = openParent(root, parts.slice(0, -1), true)!;
 try {
-  mkdirSync(fdPath(parent, parts.at(-1)!), 0o755);
+  mkdirSync(fsPath(fdPath(parent, parts.at(-1)!)), 0o755);
 } catch (error) {
   throw isErrno(error, 'EEXIST') ? dangling() : error;
 }`;
@@ -25,14 +25,14 @@ export const confined: Exercise = {
   hints: [
     'Do not look at the path: every check has a moment after it. Let the kernel walk, and tell it where the root is: openInRoot. What it gives is held, and nobody can put a link in its way.',
     'ENOENT: nothing there, or a link to nothing inside. The parent can be opened the same way, by openParent itself; in it mkdir by the name alone. openat2(2), mkdir(2).',
-    'openInRoot(root, path, { flags: O_PATH | O_DIRECTORY }); ENOTDIR is dangling(); ENOENT and not make: undefined. Else parent = openParent(root, parts but the last, true); mkdirSync(fdPath(parent, last)), EEXIST is dangling(); close parent in finally; openInRoot again.',
+    'openInRoot(root, path, { flags: O_PATH | O_DIRECTORY }); ENOTDIR is dangling(); ENOENT and not make: undefined. Else parent = openParent(root, parts but the last, true); mkdirSync(fsPath(fdPath(parent, last))), EEXIST is dangling(); close parent in finally; openInRoot again.',
   ],
   check: checkOpenParent,
   wrong: [
     {
       mistake: 'looks for .. in the path',
       code: `if (parts.includes('..')) return undefined;
-const place = fdPath(root, path);
+const place = fdPath(root, parts.join('/'));
 if (make) mkdirSync(place, { recursive: true });
 try {
   return openSync(place, constants.O_RDONLY | constants.O_DIRECTORY);
@@ -44,7 +44,7 @@ try {
     {
       mistake: 'makes the whole path at once',
       code: `${OPEN}
-if (make) mkdirSync(fdPath(root, path), { recursive: true });
+if (make) mkdirSync(fdPath(root, parts.join('/')), { recursive: true });
 try {
   return openInRoot(root, path, { flags });
 } catch (error) {

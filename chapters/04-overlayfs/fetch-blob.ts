@@ -3,13 +3,11 @@ import type { ContentWriter } from './content-writer.ts';
 import { dataLoss, isStoreError } from './errors.ts';
 import type { Descriptor } from './image.ts';
 import type { Labels } from './labels.ts';
+import { gathered } from './pieces.ts';
 import { refused } from './registry-answer.ts';
 import { RegistryError, Unreachable } from './registry-error.ts';
 import type { Repository } from './registry.ts';
 import { retry } from './retry.ts';
-
-/** Bytes go to the store in pieces of this size, however small they arrive. */
-const PIECE = 1 << 20;
 
 /**
  * Brings one blob from a registry into the store, straight to the disk. A connection that breaks is taken up where it broke, also by the
@@ -95,25 +93,13 @@ async function receive(
   //#end
 }
 
-/** Larger pieces of small ones. What came before an error is given before the error. */
-async function* inPieces(source: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
-  let pieces: Buffer[] = [];
-  let length = 0;
-  let failure: unknown;
+/** The body of an answer in larger pieces. @throws Unreachable when it breaks off, after what has come */
+async function* inPieces(body: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
   try {
-    for await (const piece of source) {
-      pieces.push(piece);
-      length += piece.length;
-      if (length < PIECE) continue;
-      const full = Buffer.concat(pieces);
-      [pieces, length] = [[], 0];
-      yield full;
-    }
+    yield* gathered(body);
   } catch (error) {
-    failure = error;
+    throw new Unreachable('the connection broke off', error);
   }
-  if (length > 0) yield Buffer.concat(pieces);
-  if (failure !== undefined) throw new Unreachable('the connection broke off', failure);
 }
 
 async function commit(

@@ -1,6 +1,7 @@
 import { digestOf, type Digest } from './digest.ts';
 import { dataLoss, failedPrecondition } from './errors.ts';
 import type { ContentStore } from './content-store.ts';
+import { checkConfig, checkIndex, checkManifest } from './image-check.ts';
 
 /** Media types of the OCI image specification, and Docker's older names of the same things. */
 export const MEDIA_TYPE = {
@@ -160,27 +161,31 @@ export async function resolveImage(
   platform: Platform = hostPlatform(),
 ): Promise<ResolvedImage> {
   if (isIndex(target.mediaType)) {
-    const { manifests } = await readJson<Index>(content, target.digest);
+    const { manifests } = checkIndex(target.digest, await readJson(content, target.digest));
     const chosen = choosePlatform(manifests, platform);
     if (!chosen)
       throw failedPrecondition(`${target.digest} has no image for ${platform.os}/${platform.architecture}`);
     const resolved = await resolveImage(content, chosen, platform);
     return { ...resolved, indexes: [target, ...resolved.indexes] };
   }
-  const manifest = await readJson<Manifest>(content, target.digest);
-  if (!manifest.config?.digest || !Array.isArray(manifest.layers))
-    throw dataLoss(`${target.digest} is no image manifest: config and layers are missing`);
-  const config = await readJson<ImageConfig>(content, manifest.config.digest);
-  const diffIds = config.rootfs?.diff_ids;
-  if (!Array.isArray(diffIds) || diffIds.length !== manifest.layers.length)
+  const manifest = checkManifest(target.digest, await readJson(content, target.digest));
+  const config = checkConfig(manifest.config.digest, await readJson(content, manifest.config.digest));
+  const diffIds = config.rootfs.diff_ids;
+  if (diffIds.length !== manifest.layers.length)
     throw dataLoss(
-      `${manifest.config.digest}: ${diffIds?.length ?? 'no'} diff_ids for ${manifest.layers.length} layers`,
+      `${manifest.config.digest}: ${diffIds.length} diff_ids for ${manifest.layers.length} layers`,
     );
   return { descriptor: target, indexes: [], manifest, config };
 }
 
-/** Reads JSON from the content store. @throws StoreError NOT_FOUND, DATA_LOSS when it is no JSON */
+/** Documents are read into memory; a blob of more bytes is none. */
+const MAX_JSON = 16 << 20;
+
+/** Reads JSON from the content store. @throws StoreError NOT_FOUND, DATA_LOSS when it is no JSON, or too large to be read */
 export async function readJson<T>(content: ContentStore, digest: string): Promise<T> {
+  const { size } = await content.info(digest);
+  if (size > MAX_JSON)
+    throw dataLoss(`content ${digest} of ${size} bytes is no document: at most ${MAX_JSON}`);
   const bytes = await content.readAll(digest);
   try {
     return JSON.parse(bytes.toString()) as T;

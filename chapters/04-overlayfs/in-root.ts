@@ -2,10 +2,11 @@ import { closeSync, constants, mkdirSync, openSync } from 'node:fs';
 import { isErrno } from '../01-processes/index.ts';
 import { fdPath, O_PATH, openInRoot } from '../02-namespaces/index.ts';
 import { invalidArgument } from './errors.ts';
+import { fsPath } from './file-names.ts';
 
 /** Opens a directory as a handle to work below: it stays the same whatever happens to its name. To be closed. */
 export function openDirectory(path: string): number {
-  return openSync(path, constants.O_RDONLY | constants.O_DIRECTORY);
+  return openSync(fsPath(path), constants.O_RDONLY | constants.O_DIRECTORY);
 }
 
 /**
@@ -25,9 +26,11 @@ export function pathParts(name: string): string[] {
  * @throws StoreError INVALID_ARGUMENT when something on the way is no directory, or a link that leads nowhere inside
  */
 export function openParent(root: number, parts: readonly string[], make: boolean): number | undefined {
-  const path = parts.join('/');
+  const path = fsPath(parts.join('/'));
   const dangling = (): Error =>
-    invalidArgument(`${JSON.stringify(path)} is a file, or a link to nothing inside the layer: refused`);
+    invalidArgument(
+      `${JSON.stringify(parts.join('/'))} is a file, or a link to nothing inside the layer: refused`,
+    );
   //#gap 04.5 openParent
   const flags = O_PATH | constants.O_DIRECTORY;
   try {
@@ -40,7 +43,7 @@ export function openParent(root: number, parts: readonly string[], make: boolean
   const parent = openParent(root, parts.slice(0, -1), true)!;
   try {
     // By a name without a slash, in a directory that is held: no link can bend that.
-    mkdirSync(fdPath(parent, parts.at(-1)!), 0o755);
+    mkdirSync(fsPath(fdPath(parent, parts.at(-1)!)), 0o755);
   } catch (error) {
     throw isErrno(error, 'EEXIST') ? dangling() : error;
   } finally {

@@ -3,7 +3,8 @@ import { compressionOf, decompress } from './compression.ts';
 import { writeBlob, type ContentStore } from './content-store.ts';
 import { digestHex, type Digest } from './digest.ts';
 import { invalidArgument } from './errors.ts';
-import { MEDIA_TYPE, resolveImage, type Descriptor, type Index, type Manifest } from './image.ts';
+import { MEDIA_TYPE, resolveImage, type Descriptor, type Manifest } from './image.ts';
+import { checkIndex } from './image-check.ts';
 import type { ImageStore } from './image-store.ts';
 import { pathParts } from './in-root.ts';
 import { keepTogether } from './keep-together.ts';
@@ -119,9 +120,8 @@ async function takeIn(
 }
 
 async function readLayout(content: ContentStore, contents: Contents): Promise<LoadedImage[]> {
-  const index = table<Index>(contents, 'index.json');
-  if (!Array.isArray(index.manifests)) throw invalidArgument('index.json of the archive has no manifests');
-  const tags = contents.tables.has('manifest.json') ? table<DockerManifest[]>(contents, 'manifest.json') : [];
+  const index = checkIndex('index.json of the archive', table(contents, 'index.json'));
+  const tags = contents.tables.has('manifest.json') ? dockerManifests(contents) : [];
   const loaded = new Map<Digest, LoadedImage>();
   for (const { annotations, ...target } of index.manifests) {
     const { manifest } = await resolveImage(content, target);
@@ -140,13 +140,29 @@ async function readLayout(content: ContentStore, contents: Contents): Promise<Lo
 
 const tagsOf = ({ RepoTags }: DockerManifest): string[] => (RepoTags ?? []).map(normalizeReference);
 
+/** @throws StoreError INVALID_ARGUMENT */
+function dockerManifests(contents: Contents): DockerManifest[] {
+  const entries = table(contents, 'manifest.json');
+  const isText = (value: unknown): boolean => typeof value === 'string';
+  const isEntry = ({ Config, Layers, RepoTags }: Partial<DockerManifest>): boolean =>
+    isText(Config) &&
+    Array.isArray(Layers) &&
+    Layers.every(isText) &&
+    (RepoTags == null || (Array.isArray(RepoTags) && RepoTags.every(isText)));
+  if (!Array.isArray(entries) || !entries.every((entry) => isEntry((entry ?? {}) as Partial<DockerManifest>)))
+    throw invalidArgument(
+      'manifest.json of the archive is no list of images: each has a Config, Layers and perhaps RepoTags',
+    );
+  return entries as DockerManifest[];
+}
+
 async function readDockerSave(content: ContentStore, contents: Contents): Promise<LoadedImage[]> {
   if (!contents.tables.has('manifest.json'))
     throw invalidArgument(
       'no image archive: it has neither index.json (OCI) nor manifest.json (docker save)',
     );
   const loaded: LoadedImage[] = [];
-  for (const entry of table<DockerManifest[]>(contents, 'manifest.json')) {
+  for (const entry of dockerManifests(contents)) {
     const file = (path: string): { digest: Digest; size: number } => {
       const known = contents.files.get(pathParts(path).join('/'));
       if (!known)
@@ -176,9 +192,9 @@ async function startOf(content: ContentStore, digest: Digest): Promise<string | 
   return undefined;
 }
 
-function table<T>(contents: Contents, path: string): T {
+function table(contents: Contents, path: string): unknown {
   try {
-    return JSON.parse(contents.tables.get(path)!.toString()) as T;
+    return JSON.parse(contents.tables.get(path)!.toString()) as unknown;
   } catch (error) {
     throw invalidArgument(`${path} of the archive is not JSON`, error);
   }

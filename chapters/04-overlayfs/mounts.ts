@@ -1,9 +1,9 @@
 import { mkdtempSync, rmdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { isErrno } from '../01-processes/index.ts';
 import { MNT, mountWithOptions, openTree, umount } from '../02-namespaces/index.ts';
-import { failedPrecondition } from './errors.ts';
+import { mountLayers } from './mount-layers.ts';
 
 /** What is to be mounted where, as containerd says it: the words of fstab(5), not yet the bits of mount(2). */
 export interface Mount {
@@ -15,20 +15,18 @@ export interface Mount {
   options: string[];
 }
 
-/** The kernel copies one page of options. */
-const DATA_LIMIT = 4095;
-
 /**
  * Mounts each of `mounts` on the directory `target`, in order, or none: what was mounted is unmounted if a later one fails.
  * Source: mount(2).
  * @param target an absolute path
- * @throws SyscallError; StoreError FAILED_PRECONDITION when there are more layers than fit one page of options
+ * @throws SyscallError; StoreError FAILED_PRECONDITION when there are more layers than the kernel takes
  */
 export function mountAll(mounts: readonly Mount[], target: string): void {
   let done = 0;
   try {
     for (const one of mounts) {
-      mountOne(one, target);
+      if (one.type === 'overlay') mountLayers(one, target);
+      else mountWithOptions({ ...one, target });
       done++;
     }
   } catch (error) {
@@ -67,36 +65,4 @@ export function openMounts(mounts: readonly Mount[]): number {
     unmountAll(target);
     rmdirSync(target);
   }
-}
-
-/**
- * One mount, with options that may be longer than the kernel takes, which happens from about fifty layers on: then their paths
- * are given from the directory above all of them, as containerd does too.
- */
-function mountOne(mount: Mount, target: string): void {
-  if (mount.type !== 'overlay' || Buffer.byteLength(mount.options.join()) <= DATA_LIMIT)
-    return mountWithOptions({ ...mount, target });
-  const lower = mount.options.find((option) => option.startsWith('lowerdir='))?.slice('lowerdir='.length);
-  const layers = lower?.split(':') ?? [];
-  const common = commonDirectory(layers);
-  const options = mount.options.map((option) => option.replaceAll(common, ''));
-  const length = Buffer.byteLength(options.join());
-  if (length > DATA_LIMIT)
-    throw failedPrecondition(
-      `mount on ${JSON.stringify(target)}: ${layers.length} layers need ${length} bytes of options; the kernel takes ${DATA_LIMIT}`,
-    );
-  const before = process.cwd();
-  process.chdir(common);
-  try {
-    mountWithOptions({ ...mount, options, target });
-  } finally {
-    process.chdir(before);
-  }
-}
-
-/** The directory above all `paths`, with a slash at its end. */
-function commonDirectory(paths: readonly string[]): string {
-  let common = dirname(paths[0] ?? '/');
-  while (common !== '/' && !paths.every((path) => path.startsWith(`${common}/`))) common = dirname(common);
-  return common === '/' ? '/' : `${common}/`;
 }

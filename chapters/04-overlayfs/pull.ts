@@ -9,10 +9,10 @@ import {
   hostPlatform,
   isIndex,
   type Descriptor,
-  type Index,
   type Manifest,
   type Platform,
 } from './image.ts';
+import { checkIndex, checkManifest } from './image-check.ts';
 import type { Labels } from './labels.ts';
 import { keepTogether } from './keep-together.ts';
 import { seldom, shortDigest, type Report } from './progress.ts';
@@ -37,10 +37,6 @@ export interface PulledImage {
 }
 
 const WIDTH = 3;
-/** Docker's limit of layers is 127; an index or a manifest that lists thousands is an attack. */
-const MAX_LAYERS = 1000;
-/** A configuration is JSON, and is read into memory. Bytes. */
-const MAX_CONFIG = 8 << 20;
 
 /**
  * Brings an image from its registry into the content store: the manifest for this platform, its configuration and its layers, several at
@@ -60,7 +56,7 @@ export async function pullImage(
     const named = reference.digest ?? reference.tag ?? 'latest';
     report({ status: `Pulling from ${reference.path}`, ...(reference.digest ? {} : { id: named }) });
     const chosen = await chooseManifest(repository, named, options.platform ?? hostPlatform());
-    const manifest = checkManifest(chosen.at(-1)!);
+    const manifest = parsed(chosen.at(-1)!, checkManifest);
     const labels = sourceLabels(reference);
     let fetched = 0;
 
@@ -124,8 +120,7 @@ async function chooseManifest(
   while (isIndex(path.at(-1)!.mediaType)) {
     // An index may hold an index, but none needs three.
     if (path.length === 3) throw failedPrecondition(`${found.digest}: an index in an index in an index`);
-    const { manifests } = JSON.parse(path.at(-1)!.bytes.toString()) as Index;
-    if (!Array.isArray(manifests)) throw dataLoss(`${path.at(-1)!.digest} is an index without manifests`);
+    const { manifests } = parsed(path.at(-1)!, checkIndex);
     const next = choosePlatform(manifests, platform);
     if (!next)
       throw failedPrecondition(
@@ -141,22 +136,9 @@ async function chooseManifest(
   return path;
 }
 
-/** A manifest whose parts can be asked for. @throws StoreError DATA_LOSS */
-function checkManifest({ digest, bytes }: RemoteManifest): Manifest {
-  const manifest = JSON.parse(bytes.toString()) as Partial<Manifest>;
-  const { config, layers } = manifest;
-  const isBlob = (blob: Descriptor | undefined): boolean =>
-    /^sha256:[0-9a-f]{64}$/.test(blob?.digest ?? '') && Number.isSafeInteger(blob?.size) && blob!.size >= 0;
-  if (!isBlob(config) || !Array.isArray(layers) || !layers.every(isBlob))
-    throw dataLoss(
-      `${digest} is no image manifest: config and layers with digest and size are what it needs`,
-    );
-  if (layers.length > MAX_LAYERS)
-    throw failedPrecondition(`${digest} has ${layers.length} layers: at most ${MAX_LAYERS}`);
-  if (config!.size > MAX_CONFIG)
-    throw failedPrecondition(`${digest}: a configuration of ${config!.size} bytes: at most ${MAX_CONFIG}`);
-  return manifest as Manifest;
-}
+/** What a document says, looked at. That it is JSON, the repository has seen. */
+const parsed = <T>({ digest, bytes }: RemoteManifest, check: (name: string, value: unknown) => T): T =>
+  check(digest, JSON.parse(bytes.toString()));
 
 const distinct = (layers: readonly Descriptor[]): Descriptor[] => [
   ...new Map(layers.map((layer) => [layer.digest, layer])).values(),

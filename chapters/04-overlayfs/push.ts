@@ -2,7 +2,8 @@ import type { ContentStore } from './content-store.ts';
 import type { Digest } from './digest.ts';
 import { inParallel } from './downloads.ts';
 import { isStoreError } from './errors.ts';
-import { isIndex, readJson, resolveImage, type Descriptor, type Index } from './image.ts';
+import { isIndex, readJson, resolveImage, type Descriptor } from './image.ts';
+import { checkIndex } from './image-check.ts';
 import { seldom, shortDigest, type Report } from './progress.ts';
 import { SOURCE_LABEL } from './pull.ts';
 import type { Reference } from './reference.ts';
@@ -63,7 +64,7 @@ export async function pushImage(
 async function wholeImages(content: ContentStore, target: Descriptor) {
   const own = await resolveImage(content, target);
   if (!isIndex(target.mediaType)) return { images: [own], top: target };
-  const { manifests } = await readJson<Index>(content, target.digest);
+  const { manifests } = checkIndex(target.digest, await readJson(content, target.digest));
   try {
     const images = [];
     for (const descriptor of manifests) {

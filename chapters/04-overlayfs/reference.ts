@@ -1,5 +1,5 @@
 import { parseDigest, type Digest } from './digest.ts';
-import { invalidArgument } from './errors.ts';
+import { invalidArgument, quoted } from './errors.ts';
 
 /** A reference to an image, in the parts of its full form: `docker.io/library/busybox:latest`. */
 export interface Reference {
@@ -25,7 +25,7 @@ const TAG = /^\w[\w.-]{0,127}$/;
  */
 export function parseReference(text: string): Reference {
   const bad = (why: string): never => {
-    throw invalidArgument(`invalid reference format: ${JSON.stringify(text)}: ${why}`);
+    throw invalidArgument(`invalid reference format: ${quoted(text)}: ${why}`);
   };
   if (/^[0-9a-f]{64}$/.test(text)) bad('64 hexadecimal digits are an image ID, not a name');
   const at = text.indexOf('@');
@@ -39,7 +39,7 @@ export function parseReference(text: string): Reference {
   if (/[A-Z]/.test(path)) bad('repository name must be lowercase');
   if (!NAME.test(path))
     bad('a repository name is lowercase letters and digits, with . _ - or / between them');
-  if (!DOMAIN.test(domain)) bad(`${JSON.stringify(domain)} is not a host name`);
+  if (!DOMAIN.test(domain)) bad(`${quoted(domain)} is not a host name`);
   if (domain.length + 1 + path.length > 255) bad('a name has at most 255 characters');
   if (tag !== undefined && !TAG.test(tag))
     bad('a tag is 1 to 128 letters, digits and _ . -, not beginning with . or -');

@@ -1,8 +1,8 @@
 import { readdirSync, readFileSync } from 'node:fs';
-import { isIPv4 } from 'node:net';
 import { join } from 'node:path';
 import { isErrno } from '../01-processes/index.ts';
 import { invalidArgument } from './errors.ts';
+import { inNetwork } from './networks.ts';
 
 /** How registries are reached: what a daemon's settings say. */
 export interface RegistrySettings {
@@ -67,14 +67,6 @@ function isInsecure(host: string, listed: readonly string[] = []): boolean {
   const name = host.replace(/:\d+$/, '');
   if (name === 'localhost' || name === '[::1]' || inNetwork(name, '127.0.0.0/8')) return true;
   return listed.some((entry) => entry === host || entry === name || inNetwork(name, entry));
-}
-
-function inNetwork(address: string, network: string): boolean {
-  const [base = '', bits] = network.split('/');
-  if (!isIPv4(address) || !isIPv4(base) || bits === undefined) return false;
-  const number = (text: string): number => text.split('.').reduce((sum, part) => sum * 256 + Number(part), 0);
-  const size = 2 ** (32 - Number(bits));
-  return Math.floor(number(address) / size) === Math.floor(number(base) / size);
 }
 
 function certificates(dir: string | undefined, host: string): string[] {

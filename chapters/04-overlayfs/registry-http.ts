@@ -1,8 +1,9 @@
-import { Agent as HttpAgent, request as httpRequest, type IncomingMessage } from 'node:http';
-import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
+import { request as httpRequest, type IncomingMessage } from 'node:http';
+import { request as httpsRequest, type Agent as HttpsAgent } from 'node:https';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { rootCertificates } from 'node:tls';
+import { directAgents, hostOf, proxyAuthorization, proxyFor, tunnelAgent } from './proxy.ts';
 import { RegistryError, Unreachable } from './registry-error.ts';
 
 export interface HttpOptions {
@@ -12,6 +13,8 @@ export interface HttpOptions {
   anyCertificate?: boolean;
   /** After so long without a byte a connection counts as dead. Milliseconds; 30,000 unless told. */
   stall?: number;
+  /** Where `HTTP_PROXY` and its kin are looked up: this process' environment unless told. */
+  environment?: NodeJS.ProcessEnv | undefined;
 }
 
 export interface HttpRequest {
@@ -43,27 +46,44 @@ export interface Http {
 const MAX_REDIRECTS = 5;
 const REDIRECTS = [301, 302, 303, 307, 308];
 
-/** HTTP with and without TLS, over connections that are kept. */
-export function openHttp({ ca, anyCertificate = false, stall = 30_000 }: HttpOptions = {}): Http {
-  const plain = new HttpAgent({ keepAlive: true });
-  const tls = new HttpsAgent({
-    keepAlive: true,
+/** HTTP with and without TLS, over connections that are kept; through a proxy where the environment names one. */
+export function openHttp({
+  ca,
+  anyCertificate = false,
+  stall = 30_000,
+  environment = process.env,
+}: HttpOptions = {}): Http {
+  const trust = {
     rejectUnauthorized: !anyCertificate,
     ...(ca?.length && { ca: [...ca, ...rootCertificates] }),
-  });
+  };
+  const { plain, tls } = directAgents(trust);
+  /** By the proxy's address. */
+  const tunnels = new Map<string, HttpsAgent>();
+  function tunnel(proxy: URL): HttpsAgent {
+    const known = tunnels.get(proxy.href) ?? tunnelAgent(proxy, trust);
+    tunnels.set(proxy.href, known);
+    return known;
+  }
 
   function send({ method, url, headers = {}, body, signal }: HttpRequest): Promise<HttpAnswer> {
     return new Promise((resolve, reject) => {
       const fail = (error: unknown): void => reject(new Unreachable(`${method} ${where(url)}`, error));
       if (signal?.aborted) return fail(signal.reason);
       const secure = url.protocol === 'https:';
-      const open = secure ? httpsRequest : httpRequest;
-      const request = open(url, {
+      const proxy = proxyFor(url, environment);
+      const options = {
         method,
         headers: { 'User-Agent': 'mydocker', ...headers },
-        agent: secure ? tls : plain,
         ...(signal && { signal }),
-      });
+      };
+      const request = secure
+        ? httpsRequest(url, { ...options, agent: proxy ? tunnel(proxy) : tls })
+        : httpRequest(url, {
+            ...options,
+            agent: plain,
+            ...(proxy && throughProxy(proxy, url, options.headers)),
+          });
       request.setTimeout(stall, () =>
         request.destroy(new Error(`no byte for ${stall / 1000} s: the registry stalls`)),
       );
@@ -101,11 +121,17 @@ export function openHttp({ ca, anyCertificate = false, stall = 30_000 }: HttpOpt
     send,
     follow,
     close: () => {
-      plain.destroy();
-      tls.destroy();
+      for (const agent of [plain, tls, ...tunnels.values()]) agent.destroy();
     },
   };
 }
+
+/** Without TLS a proxy is asked for the whole address. RFC 9112, section 3.2.2. */
+const throughProxy = (proxy: URL, url: URL, headers: NonNullable<HttpRequest['headers']>) => ({
+  ...hostOf(proxy),
+  path: `${url.origin}${url.pathname}${url.search}`,
+  headers: { ...headers, Host: url.host, ...proxyAuthorization(proxy) },
+});
 
 /** An address for messages: without what signs it. */
 export const where = (url: URL): string => `${url.origin}${url.pathname}`;

@@ -1,4 +1,5 @@
 import { invalidArgument } from './errors.ts';
+import { decodeName, encodeName } from './file-names.ts';
 
 /** What kinds of thing a layer can hold, by the type flag in the header. POSIX pax(1), "ustar Interchange Format". */
 export const TAR_TYPES = {
@@ -63,12 +64,12 @@ export interface RawHeader extends Omit<TarHeader, 'type'> {
 
 /**
  * Reads one block of 512 bytes.
- * @throws StoreError INVALID_ARGUMENT when the checksum is wrong, or a name is not UTF-8
+ * @throws StoreError INVALID_ARGUMENT when the checksum is wrong
  */
 export function decodeHeader(block: Buffer): RawHeader {
   const bytes = ([offset, length]: readonly [number, number]): Buffer =>
     block.subarray(offset, offset + length);
-  const text = (field: readonly [number, number]): string => decodeText(untilNul(bytes(field)));
+  const text = (field: readonly [number, number]): string => decodeName(untilNul(bytes(field)));
   if (decodeNumber(bytes(FIELD.checksum)) !== checksumOf(block))
     throw invalidArgument('not a tar header: its checksum is wrong');
   // Only POSIX' own dialect has a prefix; GNU's ("ustar  ") has other fields there.
@@ -91,7 +92,7 @@ export function decodeHeader(block: Buffer): RawHeader {
 }
 
 /** Octal digits, or, with the first bit set, a binary number (GNU). */
-function decodeNumber(bytes: Buffer): number {
+export function decodeNumber(bytes: Buffer): number {
   if (bytes[0]! & 0x80) {
     const value = BigInt.asIntN(bytes.length * 8 - 1, BigInt(`0x${bytes.toString('hex')}`));
     if (value > Number.MAX_SAFE_INTEGER || value < Number.MIN_SAFE_INTEGER)
@@ -117,16 +118,14 @@ const untilNul = (bytes: Buffer): Buffer => {
   return end === -1 ? bytes : bytes.subarray(0, end);
 };
 
-const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+/** An extended attribute's key in a pax header. A key ends at the first `=`, so one in the name is spelled %3D, as GNU tar does. */
+const XATTR_KEY = 'SCHILY.xattr.';
 
-/** Text of a header, exactly. @throws StoreError INVALID_ARGUMENT for other encodings: the name would not be the same */
-export function decodeText(bytes: Buffer): string {
-  try {
-    return utf8.decode(bytes);
-  } catch {
-    throw invalidArgument(`a name in the tar is not UTF-8: ${JSON.stringify(bytes.toString('latin1'))}`);
-  }
-}
+/** The name of the attribute that a key is of; `undefined` for other keys. */
+export const xattrName = (key: string): string | undefined =>
+  key.startsWith(XATTR_KEY)
+    ? key.slice(XATTR_KEY.length).replaceAll('%3D', '=').replaceAll('%25', '%')
+    : undefined;
 
 /**
  * The block, or blocks, that announce an entry: a ustar header, and before it a pax header for what does not fit (long or
@@ -144,7 +143,7 @@ export function encodeHeader(header: TarHeader): Buffer {
   if (header.mtime % NANOSECONDS !== 0n || header.mtime < 0n || header.mtime > 0o77777777777n * NANOSECONDS)
     record('mtime', formatTime(header.mtime));
   for (const name of [...header.xattrs.keys()].sort())
-    record(`SCHILY.xattr.${name}`, header.xattrs.get(name)!);
+    record(`${XATTR_KEY}${name.replaceAll('%', '%25').replaceAll('=', '%3D')}`, header.xattrs.get(name)!);
 
   const typeflag = Object.entries(TAR_TYPES).find(([, type]) => type === header.type)![0];
   const main = encodeBlock(header, typeflag);
@@ -162,14 +161,16 @@ function encodeBlock(header: TarHeader, typeflag: string): Buffer {
     const digits = Math.min(Math.max(value, 0), limit).toString(8);
     block.write(digits.padStart(length - 1, '0'), offset, 'latin1');
   };
-  block.write(header.name, FIELD.name[0], FIELD.name[1]);
+  const text = ([offset, length]: readonly [number, number], value: string): void =>
+    void encodeName(value).copy(block, offset, 0, length);
+  text(FIELD.name, header.name);
   octal(FIELD.mode, header.mode);
   octal(FIELD.uid, header.uid);
   octal(FIELD.gid, header.gid);
   octal(FIELD.size, header.size);
   octal(FIELD.mtime, Number(header.mtime / NANOSECONDS));
   block.write(typeflag, FIELD.type[0]);
-  block.write(header.linkname, FIELD.linkname[0], FIELD.linkname[1]);
+  text(FIELD.linkname, header.linkname);
   block.write('ustar\x0000', FIELD.magic[0], 'latin1');
   octal(FIELD.major, header.major);
   octal(FIELD.minor, header.minor);
@@ -179,7 +180,11 @@ function encodeBlock(header: TarHeader, typeflag: string): Buffer {
 
 /** `LENGTH KEY=VALUE\n`, where the length counts itself. */
 function paxRecord(key: string, value: string | Buffer): Buffer {
-  const rest = Buffer.concat([Buffer.from(` ${key}=`), Buffer.from(value), Buffer.from('\n')]);
+  const rest = Buffer.concat([
+    encodeName(` ${key}=`),
+    typeof value === 'string' ? encodeName(value) : value,
+    Buffer.from('\n'),
+  ]);
   let length = rest.length + 1;
   while (String(length).length + rest.length !== length) length = String(length).length + rest.length;
   return Buffer.concat([Buffer.from(String(length)), rest]);

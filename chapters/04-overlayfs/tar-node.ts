@@ -2,6 +2,7 @@ import {
   chmodSync,
   closeSync,
   constants,
+  ftruncateSync,
   lchownSync,
   linkSync,
   mkdirSync,
@@ -11,9 +12,11 @@ import {
 } from 'node:fs';
 import { checked, isErrno } from '../01-processes/index.ts';
 import { invalidArgument } from './errors.ts';
+import { cPath, fsPath } from './file-names.ts';
+import type { Part } from './sparse.ts';
 import { c_mknod, c_utimensat } from './syscalls.ts';
 import type { TarHeader } from './tar-header.ts';
-import { setXattr } from './xattr.ts';
+import { isReserved, setXattr } from './xattr.ts';
 
 const S_IFCHR = 0o020000;
 const S_IFBLK = 0o060000;
@@ -24,14 +27,14 @@ const S_IFIFO = 0o010000;
  * by nobody but root until `setMetadata` has been called.
  * @throws SyscallError; StoreError INVALID_ARGUMENT for a device that is overlayfs' mark of a deletion
  */
-export async function makeNode(path: string, header: TarHeader, body: AsyncIterable<Buffer>): Promise<void> {
+export async function makeNode(path: string, header: TarHeader, parts: AsyncIterable<Part>): Promise<void> {
   switch (header.type) {
     case 'directory':
-      return mkdirSync(path, 0o700);
+      return mkdirSync(fsPath(path), 0o700);
     case 'symlink':
-      return symlinkSync(header.linkname, path);
+      return symlinkSync(fsPath(header.linkname), fsPath(path));
     case 'link':
-      return linkSync(header.linkname, path);
+      return linkSync(fsPath(header.linkname), fsPath(path));
     case 'fifo':
       return makeSpecial(path, S_IFIFO, 0n);
     case 'character-device':
@@ -42,23 +45,48 @@ export async function makeNode(path: string, header: TarHeader, body: AsyncItera
       return makeSpecial(path, kind, deviceNumber(header.major, header.minor));
     }
     case 'file':
-      return writeFile(path, body);
+      return writeFile(path, header.size, parts);
   }
 }
 
-async function writeFile(path: string, body: AsyncIterable<Buffer>): Promise<void> {
+/**
+ * Writes a file's bytes. Whole blocks of zeros are left out, and so become holes: a file that was sparse is so again, however the tar
+ * spelled it, and takes no more room than it did.
+ */
+async function writeFile(path: string, size: number, parts: AsyncIterable<Part>): Promise<void> {
   const { O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW } = constants;
-  const fd = openSync(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600);
+  const fd = openSync(fsPath(path), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600);
   try {
-    for await (const piece of body)
-      for (let at = 0; at < piece.length;) at += writeSync(fd, piece, at, piece.length - at);
+    for await (const part of parts)
+      for (const { at, bytes } of withoutZeros(part))
+        for (let from = 0; from < bytes.length;)
+          from += writeSync(fd, bytes, from, bytes.length - from, at + from);
+    ftruncateSync(fd, size);
   } finally {
     closeSync(fd);
   }
 }
 
+/** The unit in which filesystems leave room out, and what is seen of it when nothing was written. */
+const ZEROS = Buffer.alloc(4096);
+
+/** What of a part has to be written, cut where the file's blocks begin. */
+function* withoutZeros({ at, bytes }: Part): Generator<Part> {
+  const first = ZEROS.length - (at % ZEROS.length);
+  let from = 0;
+  for (let begin = 0; begin < bytes.length;) {
+    const end = Math.min(begin === 0 ? first : begin + ZEROS.length, bytes.length);
+    if (bytes[begin] === 0 && bytes.subarray(begin, end).equals(ZEROS.subarray(0, end - begin))) {
+      if (from < begin) yield { at: at + from, bytes: bytes.subarray(from, begin) };
+      from = end;
+    }
+    begin = end;
+  }
+  if (from < bytes.length) yield { at: at + from, bytes: bytes.subarray(from) };
+}
+
 function makeSpecial(path: string, kind: number, device: bigint): void {
-  checked('mknod', c_mknod(path, kind | 0o600, Number(device)), JSON.stringify(path));
+  checked('mknod', c_mknod(cPath(path), kind | 0o600, Number(device)), JSON.stringify(path));
 }
 
 /** A device's number in the C library's form. makedev(3). */
@@ -78,18 +106,18 @@ export function deviceParts(device: number | bigint): { major: number; minor: nu
 
 /**
  * Gives a file the owner, mode, extended attributes and time that the tar says, in this order: chown(2) clears setuid bits and
- * file capabilities. `trusted.*` would speak to overlayfs itself and is left out, as is what the filesystem has no room for;
+ * file capabilities. What would speak to overlayfs itself is left out, as is what the filesystem has no room for;
  * both are noted in `ignored`.
  */
 export function setMetadata(path: string, header: TarHeader, ignored: string[]): void {
-  lchownSync(path, header.uid, header.gid);
-  if (header.type !== 'symlink') chmodSync(path, header.mode);
+  lchownSync(fsPath(path), header.uid, header.gid);
+  if (header.type !== 'symlink') chmodSync(fsPath(path), header.mode);
   for (const [name, value] of header.xattrs)
     try {
-      if (name.startsWith('trusted.')) throw invalidArgument('reserved to the system');
-      setXattr(path, name, value);
+      if (isReserved(name)) ignored.push(`${name} of ${JSON.stringify(header.name)}`);
+      else setXattr(path, name, value);
     } catch (error) {
-      if (!name.startsWith('trusted.') && !isErrno(error, 'ENOTSUP')) throw error;
+      if (!isErrno(error, 'ENOTSUP')) throw error;
       ignored.push(`${name} of ${JSON.stringify(header.name)}`);
     }
   setTime(path, header.mtime);
@@ -105,5 +133,5 @@ export function setTime(path: string, mtime: bigint): void {
   const nanoseconds = ((mtime % NANOSECONDS) + NANOSECONDS) % NANOSECONDS;
   const seconds = (mtime - nanoseconds) / NANOSECONDS;
   const times = new BigInt64Array([seconds, nanoseconds, seconds, nanoseconds]);
-  checked('utimensat', c_utimensat(AT_FDCWD, path, times, AT_SYMLINK_NOFOLLOW), JSON.stringify(path));
+  checked('utimensat', c_utimensat(AT_FDCWD, cPath(path), times, AT_SYMLINK_NOFOLLOW), JSON.stringify(path));
 }

@@ -1,28 +1,33 @@
 import { invalidArgument } from './errors.ts';
+import { decodeName } from './file-names.ts';
+import { partsOf, readSparseMap, withZeros, type Part } from './sparse.ts';
 import {
   BLOCK,
   decodeHeader,
-  decodeText,
   encodeHeader,
   padding,
   parseTime,
   TAR_TYPES,
+  xattrName,
   type RawHeader,
   type TarHeader,
 } from './tar-header.ts';
 
-/** An entry of a tar that is being read. The body is read before the next entry is asked for, or skipped. */
+/** An entry of a tar that is being read. Its bytes are read, once and in one way, before the next entry is asked for, or skipped. */
 export interface TarEntry {
   header: TarHeader;
+  /** The bytes of a file; where a sparse one has holes, zeros. */
   body: AsyncIterable<Buffer>;
+  /** The same without the holes. */
+  parts: AsyncIterable<Part>;
 }
 
 /** The largest extended header accepted, in bytes. */
 const HEADER_LIMIT = 1024 * 1024;
 
 /**
- * Reads a tar (ustar, pax, GNU) entry by entry, to its very last byte. Own code, and not the tar-stream package, for three things
- * that layers need: extended attributes are bytes, mode 0 is a mode, and sparse files are refused where they would be read wrong.
+ * Reads a tar (ustar, pax, GNU) entry by entry, to its very last byte. Own code, and not the tar-stream package, for things that
+ * layers need: names and extended attributes are bytes, mode 0 is a mode, and sparse files keep their holes.
  * Source: POSIX pax(1); GNU tar manual, "Basic Tar Format".
  * @throws StoreError INVALID_ARGUMENT when it is no tar, is cut off (its end mark is missing), or holds what cannot be unpacked exactly
  */
@@ -45,12 +50,18 @@ export async function* readTar(source: AsyncIterable<Uint8Array>): AsyncGenerato
         else local = new Map([...local, ...records]);
         continue;
       }
-      const header = withExtensions(raw, new Map([...global, ...local]));
+      const records = new Map([...global, ...local]);
       local = new Map();
-      const body = bytes.pieces(header.size);
-      yield { header, body };
-      for await (const _ of body); // what the reader left
-      await bytes.exactly(padding(header.size));
+      const header = withExtensions(raw, records);
+      const { typeflag } = raw;
+      const sparse = await readSparseMap({ block, typeflag, records, stored: header.size }, bytes.exactly);
+      const stored = sparse?.stored ?? header.size;
+      header.size = sparse?.size ?? header.size;
+      const data = bytes.pieces(stored);
+      const parts = partsOf(sparse?.extents ?? [{ offset: 0, length: stored }], data);
+      yield { header, body: sparse ? withZeros(sparse, data) : data, parts };
+      for await (const _ of data); // what the reader left
+      await bytes.exactly(padding(stored));
     }
     await bytes.drain();
   } finally {
@@ -68,6 +79,9 @@ const EXTENSIONS: Record<string, (data: Buffer) => Map<string, Buffer>> = {
 
 const untilNul = (data: Buffer): Buffer => data.subarray(0, data.includes(0) ? data.indexOf(0) : data.length);
 
+const SPARSE_MAP = 'GNU.sparse.map';
+const COMMA = Buffer.from(',');
+
 function parsePax(data: Buffer): Map<string, Buffer> {
   const records = new Map<string, Buffer>();
   for (let at = 0; at < data.length;) {
@@ -76,7 +90,13 @@ function parsePax(data: Buffer): Map<string, Buffer> {
     const equals = data.indexOf('=', space);
     if (space === -1 || !(length > 0) || at + length > data.length || equals === -1 || equals > at + length)
       throw invalidArgument('a pax header of the tar is damaged');
-    records.set(data.toString('utf8', space + 1, equals), data.subarray(equals + 1, at + length - 1));
+    const key = decodeName(data.subarray(space + 1, equals));
+    const value = data.subarray(equals + 1, at + length - 1);
+    // The first of GNU's maps of sparse files repeats two keys; the later ones have a list, which this makes of it.
+    const isPiece = key === 'GNU.sparse.offset' || key === 'GNU.sparse.numbytes';
+    if (isPiece)
+      records.set(SPARSE_MAP, Buffer.concat([records.get(SPARSE_MAP) ?? Buffer.alloc(0), value, COMMA]));
+    else records.set(key, value);
     at += length;
   }
   return records;
@@ -86,7 +106,7 @@ function withExtensions(raw: RawHeader, records: Map<string, Buffer>): TarHeader
   const { typeflag, ...fields } = raw;
   const text = (key: string): string | undefined => {
     const value = records.get(key);
-    return value?.length ? decodeText(value) : undefined;
+    return value?.length ? decodeName(value) : undefined;
   };
   const number = (key: string): number | undefined => {
     const value = text(key);
@@ -94,13 +114,10 @@ function withExtensions(raw: RawHeader, records: Map<string, Buffer>): TarHeader
       throw invalidArgument(`${key}=${value} in a pax header is no number`);
     return value === undefined ? undefined : Number(value);
   };
-  const name = text('path') ?? raw.name;
-  const sparse = typeflag === 'S' || [...records.keys()].some((key) => key.startsWith('GNU.sparse.'));
-  if (sparse)
-    throw invalidArgument(`${JSON.stringify(name)} is a sparse file: make the tar without --sparse`);
+  const name = text('GNU.sparse.name') ?? text('path') ?? raw.name;
   // Tars from before 1988 know no directories, but names that end in a slash.
   const flag = typeflag === '0' && name.endsWith('/') ? '5' : typeflag;
-  const type = TAR_TYPES[flag as keyof typeof TAR_TYPES];
+  const type = flag === 'S' ? 'file' : TAR_TYPES[flag as keyof typeof TAR_TYPES];
   if (!type)
     throw invalidArgument(`${JSON.stringify(name)} has the unknown tar type ${JSON.stringify(flag)}`);
   const mtime = text('mtime');
@@ -115,8 +132,10 @@ function withExtensions(raw: RawHeader, records: Map<string, Buffer>): TarHeader
     mtime: mtime === undefined ? raw.mtime : parseTime(mtime),
   };
   if (header.size < 0) throw invalidArgument(`${JSON.stringify(name)} has the size ${header.size}`);
-  for (const [key, value] of records)
-    if (key.startsWith('SCHILY.xattr.')) header.xattrs.set(key.slice('SCHILY.xattr.'.length), value);
+  for (const [key, value] of records) {
+    const xattr = xattrName(key);
+    if (xattr !== undefined) header.xattrs.set(xattr, value);
+  }
   return header;
 }
 

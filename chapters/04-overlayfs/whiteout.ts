@@ -1,5 +1,7 @@
-import { lstatSync, type Stats } from 'node:fs';
+import { lstatSync, type BigIntStats, type Stats } from 'node:fs';
+import { dirname } from 'node:path';
 import { checked } from '../01-processes/index.ts';
+import { cPath, fsPath } from './file-names.ts';
 import { c_mknod } from './syscalls.ts';
 import { getXattr, setXattr } from './xattr.ts';
 
@@ -15,28 +17,41 @@ export const WHITEOUT_PREFIX = '.wh.';
 export const OPAQUE_NAME = '.wh..wh..opq';
 /** AUFS, the first of Docker's storages, kept its own files under this prefix: never a layer's content. */
 export const AUFS_PREFIX = '.wh..wh.';
-export const OPAQUE_XATTR = 'trusted.overlay.opaque';
+/** What the names of overlayfs' own attributes begin with. `trusted.*` is root's; without root, mount with `userxattr`. */
+export const OVERLAY_ATTRIBUTES = { trusted: 'trusted.overlay.', user: 'user.overlay.' } as const;
 
 const S_IFCHR = 0o020000;
 
 /** Whether this is overlayfs' mark of a deletion: a character device with the number 0/0. */
-export const isWhiteout = (stat: Stats): boolean => stat.isCharacterDevice() && stat.rdev === 0;
+export const isWhiteout = (stat: Stats | BigIntStats): boolean =>
+  stat.isCharacterDevice() && Number(stat.rdev) === 0;
 
 /** Whether nothing of the directories below `path` shows through. */
-export const isOpaque = (path: string): boolean => getXattr(path, OPAQUE_XATTR)?.toString() === 'y';
+export const isOpaque = (path: string, attributes: string = OVERLAY_ATTRIBUTES.trusted): boolean =>
+  getXattr(path, `${attributes}opaque`)?.toString() === 'y';
 //#endregion
+
+/**
+ * The spelling for those who may make no devices: an empty file with the attribute `whiteout`, in a directory whose opaque attribute
+ * says `x`, for "look closely". The kernel reads it since Linux 6.7, and never writes it.
+ */
+export const isAttributeWhiteout = (path: string, stat: Stats | BigIntStats, attributes: string): boolean =>
+  stat.isFile() &&
+  Number(stat.size) === 0 &&
+  getXattr(path, `${attributes}whiteout`) !== undefined &&
+  getXattr(dirname(path), `${attributes}opaque`)?.toString() === 'x';
 
 /** Puts a whiteout where nothing is. mknod(2). @throws SyscallError EEXIST; EPERM without CAP_MKNOD (since Linux 5.8 not even needed) */
 export function makeWhiteout(path: string): void {
-  checked('mknod', c_mknod(path, S_IFCHR, 0), JSON.stringify(path));
+  checked('mknod', c_mknod(cPath(path), S_IFCHR, 0), JSON.stringify(path));
 }
 
-/** Makes a directory opaque. @throws SyscallError EPERM without CAP_SYS_ADMIN */
-export function makeOpaque(path: string): void {
-  setXattr(path, OPAQUE_XATTR, Buffer.from('y'));
+/** Makes a directory opaque. @throws SyscallError EPERM without CAP_SYS_ADMIN (`trusted.*`) */
+export function makeOpaque(path: string, attributes: string = OVERLAY_ATTRIBUTES.trusted): void {
+  setXattr(path, `${attributes}opaque`, Buffer.from('y'));
 }
 
 /** `lstat`, or `undefined` if nothing is there. */
 export function lstatIfAny(path: string): Stats | undefined {
-  return lstatSync(path, { throwIfNoEntry: false });
+  return lstatSync(fsPath(path), { throwIfNoEntry: false });
 }

@@ -1,6 +1,6 @@
 import { symlinkSync } from 'node:fs';
 import { basename, join, posix } from 'node:path';
-import { readCgroups, readMountinfo } from '../01-processes/index.ts';
+import { readCgroups, readMountinfo, type MountInfo } from '../01-processes/index.ts';
 import {
   fdPath,
   mkdirAllInRoot,
@@ -32,6 +32,7 @@ export interface CgroupPlace {
 export function cgroupPlaces(): CgroupPlace[] {
   const memberships = readCgroups('self') ?? [];
   const { hierarchies, unified } = detectCgroups();
+  const mounts = readMountinfo() ?? [];
   const trees = [
     ...hierarchies.map(({ mountPoint, controllers, name }) => ({
       version: 1 as const,
@@ -46,13 +47,13 @@ export function cgroupPlaces(): CgroupPlace[] {
         ? hierarchy === 0
         : hierarchy !== 0 && tree.controllers.every((name: string) => controllers.includes(name)),
     );
-    return found ? [{ ...tree, directory: directoryOf(tree.mountPoint, found.path) }] : [];
+    return found ? [{ ...tree, directory: directoryOf(mounts, tree.mountPoint, found.path) }] : [];
   });
 }
 
 /** A cgroup's directory; where only a part of the tree is mounted, below that part. */
-function directoryOf(mountPoint: string, path: string): string {
-  const root = readMountinfo()?.findLast((mount) => mount.mountPoint === mountPoint)?.root ?? '/';
+function directoryOf(mounts: readonly MountInfo[], mountPoint: string, path: string): string {
+  const root = mounts.findLast((mount) => mount.mountPoint === mountPoint)?.root ?? '/';
   return join(mountPoint, posix.relative(root, path));
 }
 

@@ -96,6 +96,15 @@ export function checkUsedCgroup({ log: to }: Context, record: CgroupRecord): voi
 }
 
 /**
+ * Makes the cgroup for a process that is to be born in it. Undefined where it has to be made around a process, by `enterNewCgroup`.
+ * @throws Error, SyscallError when the kernel refuses
+ */
+export function newCgroup(context: Context, record: CgroupRecord): Cgroup | undefined {
+  if (record.cgroupDriver === 'systemd' || usesRootlessCgroups(context)) return undefined;
+  return createCgroup(record.cgroup, {}, record.cgroupBelow);
+}
+
+/**
  * Makes the cgroup, with a process in it: systemd makes none without. A person without root may do without one, if config.json asks for none.
  * Changes the record then.
  * @throws Error, SyscallError when the kernel or systemd refuses

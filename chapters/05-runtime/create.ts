@@ -1,12 +1,18 @@
 import { chownSync, closeSync, openSync } from 'node:fs';
 import { checked } from '../01-processes/index.ts';
 import { O_PATH, toHostId, userName, type NamespaceKind } from '../02-namespaces/index.ts';
-import { checkResources, type Cgroup, type LinuxResources } from '../03-cgroups/index.ts';
+import { checkResources, type LinuxResources } from '../03-cgroups/index.ts';
 import { checkAppArmor } from './apparmor.ts';
 import { openBindSources, type BindSources } from './bind-sources.ts';
-import { loadBundle } from './bundle.ts';
+import type { Bundle } from './bundle.ts';
 import { connectConsoleSocket } from './console.ts';
-import { checkUsedCgroup, containerResources, enterNewCgroup, placeCgroup } from './container-cgroup.ts';
+import {
+  checkUsedCgroup,
+  containerResources,
+  enterNewCgroup,
+  newCgroup,
+  placeCgroup,
+} from './container-cgroup.ts';
 import { containerOf, destroy, startTimeOf, writePidFile } from './container.ts';
 import type { Context } from './context.ts';
 import { runHooks } from './hooks.ts';
@@ -36,8 +42,8 @@ import { sysctlNamespace } from './sysctl.ts';
 /** How to make a container. */
 export interface CreateOptions {
   id: string;
-  /** Directory with config.json. */
-  bundle: string;
+  /** What it is made of, read and checked. */
+  bundle: Bundle;
   /** File to write the first process's id to. */
   pidFile?: string | undefined;
   /** Path of the socket that is to get a descriptor of the first process. */
@@ -53,12 +59,11 @@ export interface CreateOptions {
 /**
  * Makes a container: everything but the start of its program. Its first process waits, in its namespaces and its cgroup, for `start`. When this
  * throws, nothing of the container is left.
- * @throws Error; ConfigError for a config.json that is wrong, before anything is made
+ * @throws Error; for what can be known beforehand, before anything is made
  */
 export function createContainer(context: Context, options: CreateOptions): ContainerState {
-  const { id } = options;
+  const { id, bundle } = options;
   checkId(id);
-  const bundle = loadBundle(options.bundle);
   const spec = withNotifySocket(bundle.spec, context.root, id);
   const identity = readIdentity(spec.process!);
   const resources = containerResources(spec, context);
@@ -97,9 +102,9 @@ export function createContainer(context: Context, options: CreateOptions): Conta
       fifo = makeFifo(context.root, state);
       makeNotifyFolder(context.root, id);
       sources = openBindSources(spec.mounts ?? [], bundle.dir, spec.linux ?? {});
-      let cgroup: Cgroup;
+      let cgroup = newCgroup(context, state);
       launch(
-        namespacePlan(spec),
+        { ...namespacePlan(spec), cgroup },
         (channel) =>
           runInit(
             {
@@ -122,7 +127,7 @@ export function createContainer(context: Context, options: CreateOptions): Conta
           born: (pid) => {
             state.pid = pid;
             state.startTime = startTimeOf(pid);
-            cgroup = enterNewCgroup(context, state, pid, spec);
+            cgroup ??= enterNewCgroup(context, state, pid, spec);
             saveState(context.root, state);
           },
           seccomp: (pid, fd) =>
@@ -134,7 +139,7 @@ export function createContainer(context: Context, options: CreateOptions): Conta
           },
           ready: () => {
             // Limits come last: what this runtime itself needed on the way is not the container's.
-            cgroup.set(resources);
+            cgroup!.set(resources);
             if (options.pidFile !== undefined) writePidFile(options.pidFile, state.pid);
             sendPidfd(options.pidfdSocket, state.pid);
           },

@@ -49,7 +49,8 @@ export function execInContainer(context: Context, id: string, options: ExecOptio
   checkAppArmor(spec.apparmorProfile);
   for (const { type } of spec.rlimits ?? []) rlimitNumber(type);
   const identity = readIdentity(spec);
-  const plan = { ...joinPlan(container), oomScoreAdj: spec.oomScoreAdj };
+  const cgroup = isBornInside(options) ? container.cgroup : undefined;
+  const plan = { ...joinPlan(container), oomScoreAdj: spec.oomScoreAdj, cgroup };
   if (plan.join.user === undefined) checkCapabilities(identity);
   const { seccomp, personality } = container.state.spec.linux ?? {};
   const setup: ProcessSetup = {
@@ -89,7 +90,7 @@ export function execInContainer(context: Context, id: string, options: ExecOptio
           born = pid;
           const affinity = spec.execCPUAffinity;
           setAffinity(pid, affinity?.initial, 'process.execCPUAffinity.initial');
-          joinCgroup(container, pid, options.cgroup ?? []);
+          if (!cgroup) joinCgroup(container, pid, options.cgroup ?? []);
           setAffinity(pid, affinity?.final, 'process.execCPUAffinity.final');
         },
         seccomp: (pid, fd) =>
@@ -106,6 +107,10 @@ export function execInContainer(context: Context, id: string, options: ExecOptio
     if (sharedRoot !== undefined) closeSync(sharedRoot);
   }
 }
+
+/** Not so where it goes somewhere below, or first to processors that the cgroup may not have. */
+const isBornInside = ({ cgroup, process: { execCPUAffinity } }: ExecOptions): boolean =>
+  !cgroup?.length && !execCPUAffinity && process.geteuid!() === 0;
 
 /** All namespaces of the first process that are not this runtime's own anyway. */
 function joinPlan({ state: { pid } }: Container): NamespacePlan {

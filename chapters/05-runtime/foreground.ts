@@ -1,5 +1,5 @@
 import { closeSync, write } from 'node:fs';
-import { ReadStream } from 'node:tty';
+import type { ReadStream } from 'node:tty';
 import { exitCode, isErrno, kill, setWindowSize, waitAsync } from '../01-processes/index.ts';
 import { consoleSocketPair } from './console.ts';
 import { c_receiveDescriptor } from './syscalls.ts';
@@ -23,7 +23,7 @@ export interface ForegroundTerminal {
   /** For the container's process: the socket to send the terminal to. */
   socket: number;
   /** Takes the terminal and connects it to this process's standard input and output. To be called once it was sent. */
-  connect(): Connection;
+  connect(): Promise<Connection>;
   close(): void;
 }
 
@@ -45,8 +45,10 @@ export function foregroundTerminal(): ForegroundTerminal {
   };
 }
 
-function connectTerminal(master: number): Connection {
+async function connectTerminal(master: number): Promise<Connection> {
   if (master === -1) throw new Error('the container sent no terminal');
+  // Streams and sockets come with it: 10 ms of a start, for those with a terminal alone.
+  const { ReadStream } = await import('node:tty');
   const { stdin, stdout } = process;
   const resize = (): void => {
     if (stdout.isTTY) setWindowSize(master, { rows: stdout.rows, cols: stdout.columns });

@@ -16,3 +16,4 @@ export type {
 export { ConfigError } from './config-checks.ts';
 export { validateSpec, validateProcess } from './validate.ts';
 export type { OciState, Status } from './state.ts';
+export { runCommandLine } from './cli.ts';

@@ -23,6 +23,7 @@ import {
   type NamespaceKind,
   type TimeOffsets,
 } from '../02-namespaces/index.ts';
+import { forkInto, type Cgroup } from '../03-cgroups/index.ts';
 import { channelPair, type Channel } from './channel.ts';
 import { writeOomScoreAdj } from './oom.ts';
 import { c_setresgid, c_setresuid } from './syscalls.ts';
@@ -37,13 +38,15 @@ export interface NamespacePlan {
   idMaps?: IdMaps;
   /** Clocks of a new time namespace. */
   timeOffsets?: TimeOffsets;
+  /** The cgroup to be born in. Without one, `born` is the time for it. */
+  cgroup?: Cgroup | undefined;
   /** process.oomScoreAdj: told to the kernel as long as the process may write to its own files in /proc. */
   oomScoreAdj?: number | undefined;
 }
 
 /** What happens on the way, on the runtime's side. Each may throw: then the process is ended. */
 export interface LaunchEvents {
-  /** The process that stays exists, and waits: time for its cgroup. */
+  /** The process that stays exists, and waits. */
   born(pid: number): void;
   /** All is mounted (create only). */
   mounted?(): void;
@@ -74,10 +77,14 @@ export function launch(
   const { runtime, container } = channelPair();
   let pid = 0;
   try {
-    const first = fork(() => {
+    const child = (enterCgroup: () => void): number => {
       runtime.close();
-      return reporting(container, () => enterNamespaces(plan, namespaces, container, inside));
-    });
+      return reporting(container, () => {
+        enterCgroup();
+        enterNamespaces(plan, namespaces, container, inside);
+      });
+    };
+    const first = plan.cgroup ? forkInto(plan.cgroup, child) : fork(() => child(() => undefined));
     container.close();
     try {
       for (let ready = false; !ready;) {

@@ -2,7 +2,6 @@ import { containerOf, destroy } from './container.ts';
 import type { Context } from './context.ts';
 import { createContainer, type CreateOptions } from './create.ts';
 import { foregroundTerminal, waitInForeground, type ForegroundTerminal } from './foreground.ts';
-import { loadBundle } from './bundle.ts';
 import { awaitReady, openNotifySocket, watchReady, type NotifySocket } from './notify.ts';
 import { openFifo, poststart } from './start.ts';
 
@@ -20,7 +19,7 @@ export interface RunOptions extends CreateOptions {
 export async function runContainer(context: Context, options: RunOptions): Promise<number> {
   const { detach } = options;
   const wantsTerminal =
-    !detach && options.consoleSocket === undefined && loadBundle(options.bundle).spec.process!.terminal;
+    !detach && options.consoleSocket === undefined && options.bundle.spec.process!.terminal;
   const terminal: ForegroundTerminal | undefined = wantsTerminal ? foregroundTerminal() : undefined;
   try {
     const state = createContainer(
@@ -31,7 +30,7 @@ export async function runContainer(context: Context, options: RunOptions): Promi
     let ready: NotifySocket | undefined;
     try {
       ready = openNotifySocket(context.root, state.id);
-      const connection = terminal?.connect();
+      const connection = await terminal?.connect();
       openFifo(context, container);
       poststart(context, container);
       if (ready && detach) awaitReady(ready, state);

@@ -37,7 +37,7 @@ export const run: Run = async (context, options, [id, ...command]) => {
       ignorePaused: options['ignore-paused'] ?? false,
       cgroup: options.cgroup ?? [],
     });
-    const connection = own?.connect();
+    const connection = await own?.connect();
     return detach ? 0 : await waitInForeground(pid, connection);
   } finally {
     own?.close();

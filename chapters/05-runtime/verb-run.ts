@@ -1,15 +1,11 @@
-import { loadBundle } from './bundle.ts';
-import { protectRuntime } from './protect-runtime.ts';
 import { runContainer } from './run.ts';
 import { createOptions } from './verb-create.ts';
 import type { Run } from './verbs.ts';
 
 /** `run`: the exit status is that of the container's program, unless it is detached. */
-export const run: Run = (context, options, [id]) => {
-  protectRuntime(loadBundle(options.bundle ?? '.').spec);
-  return runContainer(context, {
+export const run: Run = (context, options, [id]) =>
+  runContainer(context, {
     ...createOptions(options, id!),
     detach: options.detach ?? false,
     keep: options.keep ?? false,
   });
-};

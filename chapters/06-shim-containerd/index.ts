@@ -18,6 +18,7 @@ export {
   type ServiceFunctions,
   type TtrpcConnection,
 } from './ttrpc.ts';
+export { NODE_FLAGS as SHIM_NODE_FLAGS } from './shim-start.ts';
 export * from './task-api.ts';
 export {
   openJournal,

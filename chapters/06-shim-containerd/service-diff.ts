@@ -4,11 +4,11 @@ import { createGzip } from 'node:zlib';
 import {
   applyLayer,
   diffLayer,
+  layersOf,
   MEDIA_TYPE,
   openMounts,
   parseDigest,
   writeBlob,
-  type Mount,
 } from '../04-overlayfs/index.ts';
 import { GrpcError } from './grpc-errors.ts';
 import type { Handlers } from './grpc-server.ts';
@@ -33,7 +33,7 @@ export function diffService(namespaces: Namespaces, leases: Leases): Handlers['d
     },
     async diff({ right, mediaType, ref, labels }, { namespace, lease }) {
       const { content } = await namespaces.room(namespace);
-      const tar = diffLayer(upperOf(right));
+      const tar = diffLayer(layersOf(right));
       const uncompressed = createHash('sha256');
       const plain = (async function* () {
         for await (const chunk of tar) {
@@ -68,16 +68,4 @@ async function* gzip(source: AsyncIterable<Uint8Array>): AsyncGenerator<Buffer> 
   })().catch((error: unknown) => gzip.destroy(error as Error));
   yield* gzip as AsyncIterable<Buffer>;
   await feeding;
-}
-
-/** The directory that holds what a snapshot has more than its parents. */
-function upperOf(mounts: readonly Mount[]): string {
-  const [mount] = mounts;
-  const upper = mount?.options.find((option) => option.startsWith('upperdir='))?.slice('upperdir='.length);
-  if (upper) return upper;
-  if (mounts.length === 1 && mount!.type === 'bind') return mount!.source;
-  throw new GrpcError(
-    'Unimplemented',
-    `diff: the right side must be the mounts of an active snapshot, not ${JSON.stringify(mounts)}`,
-  );
 }

@@ -50,7 +50,7 @@ export async function startShim({
 }
 
 /** One thread, a small heap: there is one shim a container, and it mostly sleeps. */
-const NODE_FLAGS = ['--single-threaded', '--max-semi-space-size=1', '--max-old-space-size=64'];
+export const NODE_FLAGS = ['--single-threaded', '--max-semi-space-size=1', '--max-old-space-size=64'];
 
 function environment(): Record<string, string> {
   const kept = ['PATH', 'HOME', 'TTRPC_ADDRESS', 'GRPC_ADDRESS'];

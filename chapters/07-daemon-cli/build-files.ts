@@ -1,4 +1,4 @@
-import { closeSync, constants, openSync, readdirSync } from 'node:fs';
+import { closeSync, constants, mkdtempSync, openSync, readdirSync, rmSync } from 'node:fs';
 import { posix } from 'node:path';
 import { randomBytes } from 'node:crypto';
 import { fdPath, mkdirAllInRoot, O_PATH, openInRootIfThere } from '../02-namespaces/index.ts';
@@ -7,20 +7,25 @@ import {
   chainIds,
   decompress,
   digestOfCopies,
+  downloadFile,
   findCopies,
+  isAddress,
   layersOf,
   MEDIA_TYPE,
   openMounts,
   operands,
   writeTar,
   type Copies,
+  type CopyRequest,
   type Digest,
   type Instruction,
 } from '../04-overlayfs/index.ts';
 import { badParameter } from './api-error.ts';
+import { imageFor } from './build-images.ts';
 import { defaultsOf, variablesOf, type Build, type StageState } from './build-state.ts';
 import { SNAPSHOTTER } from './images.ts';
 import { readInRoot } from './in-root.ts';
+import { explain } from './log.ts';
 import type { NewLayer } from './make-image.ts';
 import { lookUpUser } from './passwd.ts';
 
@@ -104,37 +109,85 @@ export async function withCopies<T>(
     );
   const from = flags['from']?.at(-1);
   const place = absolute(defaultsOf(state).WorkingDir, destination);
+  const chown = flags['chown']?.at(-1);
   const about = await withFiles(build, state, async (root) => ({
     intoDirectory: isDirectory(root, place),
-    owner: ownerOf(root, flags['chown']?.at(-1)),
+    owner: ownerOf(root, chown),
   }));
   const octal = flags['chmod']?.at(-1);
   if (octal !== undefined && !/^0?[0-7]{3,4}$/.test(octal))
     throw badParameter(`${name} --chmod=${octal}: give an octal number such as 644`);
   const mode = octal === undefined ? undefined : parseInt(octal, 8);
-  const request = { destination: place, ...about, mode };
+  const request = { destination: place, ...about, mode, instruction: name };
+  const downloads = await fetchSources(build, name, given);
   const work = async (root: string): Promise<T> => {
-    const copies = findCopies({ root, sources: given, ...request });
+    const copies = findCopies({ root, sources: downloads.sources, ...request });
     try {
-      const text = `${name} ${given.length === 1 ? 'file' : 'multi'}:${await digestOfCopies(copies)} in ${destination} `;
+      // Docker's line of history to the letter, the missing space included.
+      const owner = chown === undefined ? '' : `--chown=${chown}`;
+      const text = `${name} ${owner}${kindOf(root, given)}${await digestOfCopies(copies)} in ${destination} `;
+      // What was fetched stays as it is, even a tar.
+      const unpackTo = name === 'ADD' && !given.some(isAddress) ? place : undefined;
       return await use({
         text,
-        run: () =>
-          layerOf(build, state, (rootFd) => copyInto(rootFd, copies, name === 'ADD' ? place : undefined)),
+        run: () => layerOf(build, state, (rootFd) => copyInto(rootFd, copies, unpackTo)),
       });
     } finally {
       copies.close();
     }
   };
-  if (from === undefined) return work(build.context.root);
-  const source = build.done.get(from.toLowerCase());
-  if (source) return withFiles(build, source, work);
-  const image = await build.daemon.images.find(from);
-  return withFiles(
-    build,
-    { id: image.id, config: image.config, layers: [], args: new Map(), cached: true },
-    work,
-  );
+  try {
+    if (from === undefined) return await work(build.context.root);
+    const source = build.done.get(from.toLowerCase()) ?? (await imageAsStage(build, from));
+    return await withFiles(build, source, work);
+  } finally {
+    downloads.remove();
+  }
+}
+
+/** What Docker puts before the digest of what is copied: nothing where it was fetched. */
+function kindOf(root: string, given: readonly string[]): string {
+  if (given.length > 1) return 'multi:';
+  if (isAddress(given[0]!)) return '';
+  return isDirectory(root, given[0]!) ? 'dir:' : 'file:';
+}
+
+/** An image that `--from` names, which is no stage of this build. @throws ApiError */
+async function imageAsStage(build: Build, name: string): Promise<StageState> {
+  const { id, config } = await imageFor(build, name).catch((error: unknown) => {
+    throw badParameter(`invalid from flag value ${name}: ${explain(error)}`, error);
+  });
+  return { id, config, layers: [], args: new Map(), cached: true };
+}
+
+/** Fetches what an ADD names by its address, into folders that go with `remove`. @throws in Docker's words */
+async function fetchSources(
+  { context, signal }: Build,
+  name: string,
+  given: readonly string[],
+): Promise<{ sources: CopyRequest['sources']; remove: () => void }> {
+  const folders: string[] = [];
+  const remove = (): void => folders.forEach((folder) => rmSync(folder, { recursive: true, force: true }));
+  try {
+    const sources: (string | { root: string; path: string })[] = [];
+    for (const source of given) {
+      if (!isAddress(source)) {
+        sources.push(source);
+        continue;
+      }
+      if (name !== 'ADD') throw badParameter(`${name} failed: source can't be a URL for ${name}`);
+      const root = mkdtempSync(`${context.root}-download-`);
+      folders.push(root);
+      const path = await downloadFile(source, root, { signal }).catch((error: unknown) => {
+        throw badParameter(`${name} failed: ${explain(error)}`, error);
+      });
+      sources.push({ root, path });
+    }
+    return { sources, remove };
+  } catch (error) {
+    remove();
+    throw error;
+  }
 }
 
 const absolute = (workingDir: string | undefined, path: string): string =>

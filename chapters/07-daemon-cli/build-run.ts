@@ -11,10 +11,14 @@ import { containerLayer } from './route-commit.ts';
 import { startContainer } from './start-container.ts';
 import { stopContainer } from './stop-container.ts';
 
-/** The step's command, and the arguments that it sees: together they say what it depends on. */
+/**
+ * The step's command, and the arguments that it sees: together they say what it depends on.
+ * @param hidden arguments that it sees and does not depend on: proxies differ from place to place, and what is made is the same
+ */
 export function runStep(
   state: StageState,
   instruction: Instruction,
+  hidden: readonly [string, string][] = [],
 ): { text: string; command: string[]; env: string[] } {
   const command = commandOf(defaultsOf(state), instruction);
   const names = (defaultsOf(state).Env ?? []).map((entry) => entry.slice(0, entry.indexOf('=')));
@@ -23,7 +27,10 @@ export function runStep(
     .map(([name, value]) => `${name}=${value}`)
     .sort();
   const prefix = env.length > 0 ? `|${env.length} ${env.join(' ')} ` : '';
-  return { text: `${prefix}${command.join(' ')}`, command, env };
+  const unsaid = hidden
+    .filter(([name]) => !names.includes(name) && !state.args.has(name))
+    .map(([name, value]) => `${name}=${value}`);
+  return { text: `${prefix}${command.join(' ')}`, command, env: [...env, ...unsaid] };
 }
 
 /**

@@ -5,6 +5,7 @@ import {
   type Versioned,
   digestOf,
   type ContainerDefaults,
+  type Credentials,
   type Descriptor,
   type ImageConfig,
   type Variables,
@@ -22,6 +23,8 @@ export interface BuildRequest {
   noCache: boolean;
   pull: boolean;
   quiet: boolean;
+  /** Whom to be, by registry as config.json names it. */
+  credentials: ReadonlyMap<string, Credentials>;
 }
 
 /** A build under way. */

@@ -1,6 +1,8 @@
 import {
   CONFIG_CHANGES,
+  historyStep,
   hostPlatform,
+  nop,
   parseDockerfile,
   StoreError,
   words,
@@ -11,12 +13,11 @@ import {
 } from '../04-overlayfs/index.ts';
 import { badParameter } from './api-error.ts';
 import { makeDirectory, withCopies } from './build-files.ts';
+import { imageFor } from './build-images.ts';
 import { run, runStep } from './build-run.ts';
-import { defaultsOf, variablesOf, type Build, type StageState } from './build-state.ts';
+import { defaultsOf, variablesOf, type Build, type BuildRequest, type StageState } from './build-state.ts';
 import { shortId } from './container.ts';
-import { fullName } from './images.ts';
 import { makeImage, withStep, type NewLayer } from './make-image.ts';
-import { pull } from './route-registry.ts';
 
 /** Arguments that need no ARG: they are not part of the image, and not of the cache's key. */
 const PREDEFINED = ['HTTP_PROXY', 'HTTPS_PROXY', 'FTP_PROXY', 'NO_PROXY', 'ALL_PROXY'].flatMap((name) => [
@@ -50,8 +51,8 @@ export async function runBuild(build: Omit<Build, 'escape' | 'globals' | 'done'>
   const labels = Object.entries(build.request.labels);
   if (labels.length > 0) {
     const Labels = { ...defaultsOf(state!).Labels, ...Object.fromEntries(labels) };
-    const step = `LABEL ${labels.map(([name, value]) => `${name}=${value}`).join(' ')}`;
-    state = await advance(whole, state!, nop(step), { ...defaultsOf(state!), Labels });
+    const step = ` LABEL ${labels.map(([name, value]) => `${name}=${value}`).join(' ')}`;
+    state = await advance(whole, state!, nop(defaultsOf(state!), step), { ...defaultsOf(state!), Labels });
   }
   if (state!.id === '') throw badParameter('No image was generated. Is your Dockerfile empty?');
   return state!.id;
@@ -95,7 +96,7 @@ async function buildStage(
     announce(instruction.name, `${flags.join('')}${instruction.text}`);
     const before = state.id;
     state = await take(build, state, instruction);
-    if (state.id !== before || instruction.name === 'ARG') build.say(` ---> ${shortId(state.id)}\n`);
+    if (state.id !== before) build.say(` ---> ${shortId(state.id)}\n`);
   }
   return state;
 }
@@ -107,7 +108,7 @@ function withoutTriggers(state: StageState): StageState {
 
 /** What a stage begins with: an earlier stage, nothing, or an image, which is pulled where it is not there. */
 async function baseOf(build: Build, { base, from }: Stage): Promise<StageState> {
-  const { daemon, globals, request, say, signal } = build;
+  const { globals, request } = build;
   const name = words(base, globals, { escape: build.escape, line: from.line }).join('');
   if (name === '')
     throw badParameter(
@@ -120,46 +121,41 @@ async function baseOf(build: Build, { base, from }: Stage): Promise<StageState> 
     const config: ImageConfig = { ...hostPlatform(), config: {}, rootfs: { type: 'layers', diff_ids: [] } };
     return { id: '', config, layers: [], ...fresh };
   }
-  const here = request.pull ? undefined : await daemon.images.find(name).catch(() => undefined);
-  if (!here) {
-    const stream = {
-      say: () => undefined,
-      report: ({ id, status }: { id?: string; status: string }) => say(`${id ? `${id}: ` : ''}${status}\n`),
-    };
-    await pull(daemon, fullName(name), { credentials: undefined, platform: undefined, stream, signal });
-  }
-  const image = here ?? (await daemon.images.find(name));
+  const image = await imageFor(build, name, request.pull);
   return { id: image.id, config: image.config, layers: image.manifest.layers, ...fresh };
 }
-
-const nop = (step: string): string => `/bin/sh -c #(nop) ${step}`;
 
 /** One instruction. */
 async function take(build: Build, state: StageState, instruction: Instruction): Promise<StageState> {
   const { name, text } = instruction;
   if (name === 'ARG') {
     const args = new Map(state.args);
-    declareArgument(build, args, instruction, variablesOf(state), build.globals);
-    return { ...state, args };
+    const step = declareArgument(build, args, instruction, variablesOf(state), build.globals);
+    // A step like others, if there is an image to note it in.
+    const next =
+      state.id === ''
+        ? state
+        : await advance(build, state, nop(defaultsOf(state), ` ARG ${step}`), defaultsOf(state));
+    return { ...next, args };
   }
   if (name === 'MAINTAINER')
-    return advance(build, state, nop(` ${name} ${text}`), defaultsOf(state), undefined, { author: text });
+    return advance(build, state, nop(defaultsOf(state), ` ${name} ${text}`), defaultsOf(state), undefined, {
+      author: text,
+    });
   if (name === 'RUN') {
     if (state.id === '') throw badParameter('RUN on an empty base: FROM scratch has no program to run');
-    const step = runStep(state, instruction);
+    const step = runStep(state, instruction, predefined(build.request.buildArgs));
     return advance(build, state, step.text, defaultsOf(state), () => run(build, state, step));
   }
   if (name === 'COPY' || name === 'ADD')
     return withCopies(build, state, instruction, ({ text, run }) =>
-      advance(build, state, nop(text), defaultsOf(state), run),
+      advance(build, state, nop(defaultsOf(state), text), defaultsOf(state), run),
     );
-  const config = CONFIG_CHANGES[name]!(defaultsOf(state), instruction, variablesOf(state), build.escape);
+  const variables = variablesOf(state);
+  const config = CONFIG_CHANGES[name]!(defaultsOf(state), instruction, variables, build.escape);
   const files = name === 'WORKDIR' ? () => makeDirectory(build, state, config.WorkingDir!) : undefined;
-  // With the variables filled in, what is written here says what will be.
-  const changed = Object.entries(config).find(
-    ([key, value]) => value !== (defaultsOf(state) as Record<string, unknown>)[key],
-  );
-  return advance(build, state, nop(` ${name} ${changed ? JSON.stringify(changed[1]) : text}`), config, files);
+  const step = historyStep(instruction, config, variables, build.escape);
+  return advance(build, state, nop(config, step), config, files);
 }
 
 /** The image after a step: from the cache, or made. */
@@ -172,7 +168,9 @@ async function advance(
   more: Pick<ImageConfig, 'author'> = {},
 ): Promise<StageState> {
   const { daemon, cache, lease, say } = build;
-  const known = state.cached ? cache.find(state.id, step) : undefined;
+  // What is written may be read in two ways (ENV a="1 b=2"): what came of it decides, too.
+  const key = `${step}\0${JSON.stringify(config)}`;
+  const known = state.cached ? cache.find(state.id, key) : undefined;
   const found = known && (await daemon.images.find(known).catch(() => undefined));
   if (found) {
     say(' ---> Using cache\n');
@@ -182,19 +180,20 @@ async function advance(
   const whole = withStep(state.config, { config, ...more }, { created_by: step }, layer);
   const layers = [...state.layers, ...(layer ? [layer.descriptor] : [])];
   const id = await makeImage(daemon, { config: whole, layers, step: true }, lease);
-  await cache.add(state.id, step, id);
+  await cache.add(state.id, key, id);
   return { ...state, id, config: whole, layers, cached: false };
 }
 
-/** ARG: what the client gave, else the default, else what it was before the first FROM. */
+/** ARG: what the client gave, else the default, else what it was before the first FROM. Says what was declared. */
 function declareArgument(
   { request, escape }: Build,
   args: Map<string, string>,
   { text, line }: Instruction,
   variables: ReadonlyMap<string, string>,
   globals?: ReadonlyMap<string, string>,
-): void {
-  for (const word of words(text, variables, { escape, line })) {
+): string {
+  const declared = words(text, variables, { escape, line });
+  for (const word of declared) {
     const at = word.indexOf('=');
     const name = at === -1 ? word : word.slice(0, at);
     if (!/^\w+$/.test(name))
@@ -203,7 +202,14 @@ function declareArgument(
     const value = given ?? (at === -1 ? globals?.get(name) : word.slice(at + 1));
     if (value !== undefined && value !== null) args.set(name, value);
   }
+  return declared.join(' ');
 }
+
+/** The arguments that were given and need no ARG. */
+const predefined = (given: BuildRequest['buildArgs']): [string, string][] =>
+  Object.entries(given).filter(
+    (entry): entry is [string, string] => PREDEFINED.includes(entry[0]) && entry[1] !== null,
+  );
 
 /** Arguments that no ARG has asked for: said, and no error. */
 export function unusedArguments(text: string, given: readonly string[]): string[] {

@@ -45,6 +45,12 @@ export const USAGE = `usage: mydockerd [OPTIONS]
   --debug                  say more, with stack traces
 `;
 
+/** What the environment of this process says to a daemon that it starts: `MYDOCKER_IPTABLES=false` on a machine whose firewall is of no use. */
+export const daemonEnvironment = (
+  environment: Readonly<Record<string, string | undefined>> = process.env,
+): Record<string, string | undefined> =>
+  Object.fromEntries(Object.entries(environment).filter(([name]) => name.startsWith('MYDOCKER_')));
+
 /** What is wrong with a command line. */
 export class UsageError extends Error {
   override readonly name = 'UsageError';

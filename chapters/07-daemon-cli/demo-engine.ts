@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { isAlive, kill, makeExecutable, readCmdline, readStatus, SIGNALS } from '../01-processes/index.ts';
 import { findBusybox, makeBaseImage } from '../04-overlayfs/index.ts';
 import { apiClient, type ApiClient } from './api-client.ts';
+import { daemonEnvironment } from './daemon-options.ts';
 
 /** A whole engine in a folder of its own: programs, data, sockets, bridge. It meets no other engine of the machine. */
 export interface DemoEngine {
@@ -70,7 +71,7 @@ export async function demoEngine(root: string): Promise<DemoEngine> {
     const child = spawn(join(bin, 'mydockerd'), flags, {
       stdio: ['ignore', fd, fd],
       detached: true,
-      env: { PATH: process.env['PATH'] ?? '', HOME: '/root' },
+      env: { PATH: process.env['PATH'] ?? '', HOME: '/root', ...daemonEnvironment() },
     });
     closeSync(fd);
     child.unref();

@@ -121,7 +121,7 @@ await demo('07 daemon and command line: who knows what there is', async (d) => {
       s.call(`kill(${daemon}, SIGKILL)`, 0);
       const journal = join(engine.dataRoot, 'containers', Id, `${Id}.journal`);
       const linesThen = await countRecords(journal);
-      await sleep(400);
+      await eventually(async () => (await countRecords(journal)) > linesThen);
       const linesNow = await countRecords(journal);
       s.evidence('without a daemon', {
         container: isRunning(State.Pid) ? 'runs' : 'is gone',
@@ -158,7 +158,14 @@ await demo('07 daemon and command line: who knows what there is', async (d) => {
     run: async (s) => {
       const polite = await run('trap "exit 5" TERM; while true; do sleep 0.05; done');
       const deaf = await run('trap "" TERM; while true; do sleep 0.05; done');
-      await sleep(300);
+      for (const name of [polite, deaf]) {
+        const { Pid } = (await inspect(name)).State;
+        // Caught or ignored: the shell has set its trap.
+        await eventually(() => {
+          const { caught, ignored } = readStatus(Pid)!.signals;
+          return ((caught | ignored) >> BigInt(SIGNALS['SIGTERM']! - 1)) % 2n === 1n;
+        });
+      }
       for (const name of [polite, deaf]) {
         await api.request('POST', `/containers/${name}/stop`, { query: { t: 1 } });
         const { ExitCode } = (await inspect(name)).State;
@@ -195,6 +202,11 @@ await demo('07 daemon and command line: who knows what there is', async (d) => {
     },
   });
 });
+
+/** Waits until something holds, twenty seconds at most: what is claimed is looked at afterwards. */
+async function eventually(holds: () => boolean | Promise<boolean>): Promise<void> {
+  for (let tries = 0; tries < 400 && !(await holds()); tries++) await sleep(50);
+}
 
 /** POST /containers/create of a shell script. */
 function create(api: ApiClient, name: string, script: string, host: object): Promise<{ Id: string }> {

@@ -19,16 +19,29 @@ export interface AuthConfig {
 }
 
 /** Reads the header `X-Registry-Auth`: base64 (of the kind for URLs) of JSON. @throws ApiError 400 */
-export function registryAuth({ request }: Pick<Call, 'request'>): Credentials | undefined {
-  const header = request.headers['x-registry-auth'];
-  if (typeof header !== 'string' || header === '') return undefined;
-  let config: AuthConfig | null;
-  try {
-    config = JSON.parse(Buffer.from(header, 'base64url').toString()) as AuthConfig | null;
-  } catch (error) {
-    throw badParameter('X-Registry-Auth is not base64 of JSON', error);
+export function registryAuth(call: Pick<Call, 'request'>): Credentials | undefined {
+  return credentialsOf(jsonHeader<AuthConfig>(call, 'X-Registry-Auth') ?? {});
+}
+
+/** Reads the header `X-Registry-Config`, which a build comes with: credentials by registry. @throws ApiError 400 */
+export function registryConfig(call: Pick<Call, 'request'>): Map<string, Credentials> {
+  const all = new Map<string, Credentials>();
+  const config = jsonHeader<Record<string, AuthConfig | null>>(call, 'X-Registry-Config');
+  for (const [registry, auth] of Object.entries(config ?? {})) {
+    const credentials = credentialsOf(auth ?? {});
+    if (credentials) all.set(registry, credentials);
   }
-  return credentialsOf(config ?? {});
+  return all;
+}
+
+function jsonHeader<T>({ request }: Pick<Call, 'request'>, name: string): T | null {
+  const header = request.headers[name.toLowerCase()];
+  if (typeof header !== 'string' || header === '') return null;
+  try {
+    return JSON.parse(Buffer.from(header, 'base64url').toString()) as T | null;
+  } catch (error) {
+    throw badParameter(`${name} is not base64 of JSON`, error);
+  }
 }
 
 export function credentialsOf({

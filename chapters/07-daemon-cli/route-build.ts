@@ -10,6 +10,7 @@ import { keepNameless, nameImage, withLease } from './image-names.ts';
 import { removeImage } from './image-remove.ts';
 import { fullName, isStep } from './images.ts';
 import { withProgress } from './progress-stream.ts';
+import { registryConfig } from './registry-access.ts';
 import type { Route } from './router.ts';
 
 /** Images out of Dockerfiles. */
@@ -19,7 +20,7 @@ export const buildRoutes: readonly Route[] = [
 ];
 
 async function build(daemon: Daemon, call: Call): Promise<void> {
-  const request = readRequest(call.query);
+  const request = { ...readRequest(call.query), credentials: registryConfig(call) };
   const context = await openBuildContext(daemon, call.request);
   try {
     const cache = await openStepCache(daemon);
@@ -50,7 +51,7 @@ async function build(daemon: Daemon, call: Call): Promise<void> {
 }
 
 /** @throws ApiError 400 */
-function readRequest(query: URLSearchParams): BuildRequest {
+function readRequest(query: URLSearchParams): Omit<BuildRequest, 'credentials'> {
   if (query.get('version') === '2')
     throw badParameter('this engine builds without BuildKit: set DOCKER_BUILDKIT=0');
   if (query.get('remote')) throw badParameter('a context that is elsewhere is not fetched: send it');

@@ -1,3 +1,6 @@
+import { cpus, loadavg, release, totalmem } from 'node:os';
+import { detectCgroups } from '../../chapters/03-cgroups/index.ts';
+
 /** What a thing cost, measured several times. milliseconds */
 export interface Cost {
   min: number;
@@ -50,4 +53,20 @@ export function costOf(times: readonly number[]): Cost {
   const middle = sorted.length >> 1;
   const median = sorted.length % 2 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
   return { min: sorted[0]!, median, max: sorted.at(-1)! };
+}
+
+/** What was measured on. */
+export function machine(): string {
+  const { layout, controllers } = detectCgroups();
+  return [
+    `Linux ${release()}, ${cpus().length} × ${cpus()[0]?.model ?? 'unknown processor'}, ${Math.round(totalmem() / 2 ** 30)} GB, Node ${process.version}`,
+    `cgroups: ${layout}, ${controllers.join(' ')}; load ${loadavg()[0]!.toFixed(1)} when it began`,
+  ].join('\n');
+}
+
+export const ms = (value: number): string => value.toFixed(2);
+
+/** One line of a table: a name, and its numbers. */
+export function line(what: string, ...columns: string[]): string {
+  return what.padEnd(38) + columns.map((text) => text.padStart(14)).join('');
 }

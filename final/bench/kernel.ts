@@ -1,10 +1,8 @@
-import { cpus, loadavg, release, totalmem } from 'node:os';
 import { parseArgs } from 'node:util';
 import { singleThreaded } from '../../chapters/01-processes/index.ts';
-import { detectCgroups } from '../../chapters/03-cgroups/index.ts';
 import { cgroupCosts, namespaceCosts, processCosts, type Row } from './kernel-costs.ts';
 import { growth, type Growth } from './kernel-growth.ts';
-import { catchInterrupts, Interrupted } from './kernel-measure.ts';
+import { catchInterrupts, Interrupted, line, machine, ms } from './kernel-measure.ts';
 import { runcCosts } from './kernel-runc.ts';
 
 export const summary =
@@ -83,20 +81,5 @@ function read(args: string[]): Options | string {
   }
 }
 
-/** What was measured on. */
-function machine(): string {
-  const { layout, controllers } = detectCgroups();
-  return [
-    `Linux ${release()}, ${cpus().length} × ${cpus()[0]?.model ?? 'unknown processor'}, ${Math.round(totalmem() / 2 ** 30)} GB, Node ${process.version}`,
-    `cgroups: ${layout}, ${controllers.join(' ')}; load ${loadavg()[0]!.toFixed(1)} when it began`,
-  ].join('\n');
-}
-
-const ms = (value: number): string => value.toFixed(2);
-
 const costLine = ({ what, cost, why }: Row): string =>
   cost ? line(what, ms(cost.min), ms(cost.median), ms(cost.max)) : `${what.padEnd(38)} ${why}`;
-
-function line(what: string, ...columns: string[]): string {
-  return what.padEnd(38) + columns.map((text) => text.padStart(14)).join('');
-}

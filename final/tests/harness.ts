@@ -103,11 +103,14 @@ export function startClient(engine: Engine, args: string[]) {
   return { child, output, closed };
 }
 
-/** Waits until something holds, at most `seconds`. @throws Error that says what did not come about */
+/**
+ * Waits until something holds, at most `seconds`: long, for the machine may be slow or busy, and what is wrong is seldom wrong for a while only.
+ * @throws Error that says what did not come about
+ */
 export async function eventually(
   what: string,
   holds: () => boolean | Promise<boolean>,
-  seconds = 20,
+  seconds = 100,
 ): Promise<void> {
   const end = Date.now() + seconds * 1000;
   while (!(await holds())) {

@@ -1,10 +1,12 @@
 import { spawn } from 'node:child_process';
+import { randomInt } from 'node:crypto';
 import { closeSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { ReadStream } from 'node:tty';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { openPty, setWindowSize } from '../../chapters/01-processes/index.ts';
+import { openPty, readStat, setWindowSize } from '../../chapters/01-processes/index.ts';
 import { BIN } from '../build.ts';
+import { processes } from '../engine.ts';
 import { eventually, startTestEngine, type TestEngine } from './harness.ts';
 
 let t: TestEngine;
@@ -30,9 +32,17 @@ function sitDown(args: string[]) {
   screen.on('data', (data) => (text += data.toString()));
   screen.on('error', () => undefined); // EIO: the last program has closed the terminal
   const closed = new Promise<number | null>((resolve) => child.once('close', (code) => resolve(code)));
+  const type = (keys: string): void => void (screen as unknown as { write(data: string): void }).write(keys);
   return {
     closed,
-    type: (keys: string) => void (screen as unknown as { write(data: string): void }).write(keys),
+    type,
+    /** Types a command, and waits until its process is the one that the keys of the terminal reach. */
+    runs: async (command: string) => {
+      type(`${command}\r`);
+      await eventually(`${command} is in the foreground`, () =>
+        processes().some(({ pid, args }) => args.join(' ') === command && isInForeground(pid)),
+      );
+    },
     resize: (rows: number, cols: number) => setWindowSize(master, { rows, cols }),
     seen: () => text,
     sees: (what: string | RegExp) =>
@@ -43,6 +53,14 @@ function sitDown(args: string[]) {
   };
 }
 
+/** Whether a process is in the foreground of its terminal. */
+function isInForeground(pid: number): boolean {
+  const stat = readStat(pid);
+  return stat !== undefined && stat.tpgid === stat.pgrp;
+}
+
+/** A command of this run's own. */
+const SLEEP = `sleep ${randomInt(10_000, 1_000_000)}`;
 const shell = ['run', '-it', '--rm', '-e', 'PS1=$ ', 'busybox', 'sh'];
 
 describe('a terminal', () => {
@@ -80,9 +98,7 @@ describe('a terminal', () => {
   test('Ctrl-C ends the foreground program, not the shell', async () => {
     const person = sitDown(shell);
     await person.sees('$ ');
-    person.type('sleep 1000\r');
-    await person.sees('sleep 1000\r\n');
-    await new Promise((resolve) => setTimeout(resolve, 300));
+    await person.runs(SLEEP);
     person.type('\x03');
     await person.sees('^C');
     person.type('echo "status $?"\r');
@@ -95,13 +111,11 @@ describe('a terminal', () => {
   test('Ctrl-Z stops a job, which goes on in the background', async () => {
     const person = sitDown(shell);
     await person.sees('$ ');
-    person.type('sleep 1000\r');
-    await person.sees('sleep 1000\r\n');
-    await new Promise((resolve) => setTimeout(resolve, 300));
+    await person.runs(SLEEP);
     person.type('\x1a');
     await person.sees(/Stopped/);
     person.type('bg; jobs\r');
-    await person.sees(/Running +sleep 1000/);
+    await person.sees(new RegExp(`Running +${SLEEP}`));
     person.type('kill %1; exit\r');
     await person.closed;
     person.leave();

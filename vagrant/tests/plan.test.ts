@@ -8,7 +8,7 @@ const command = (...args: Parameters<typeof stepsFor>): string => stepsFor(...ar
 
 test('what user-mode-linux cannot run is run in qemu, and is there', () => {
   expect(beyond.filter((file) => !existsSync(join(import.meta.dirname, '../..', file)))).toEqual([]);
-  expect(PLANS.qemu).toEqual(beyond);
+  expect(PLANS.qemu).toEqual([...beyond, 'demos']);
   for (const file of beyond) {
     expect(command('uml', [])).toContain(`'--exclude' '${file}'`);
     expect(command('qemu', [])).toContain(` '${file}'`);
@@ -24,4 +24,14 @@ test('filters take the place of a machine’s suites; the very file that is name
 
 test('a filter is a word, whatever is in it', () => {
   expect(command('uml', [`it's; reboot`])).toContain(`'it'\\''s; reboot'`);
+});
+
+test('the demos of all chapters, and the engine’s proof, are steps of their own', () => {
+  const all = ['demo-01', 'demo-02', 'demo-03', 'demo-04', 'demo-05', 'demo-06', 'demo-07', 'start'];
+  const names = (...args: Parameters<typeof stepsFor>): string[] => stepsFor(...args).map(({ name }) => name);
+  expect(names('uml', ['demos'])).toEqual(all);
+  expect(names('uml', ['demos', 'chapters/01'])).toEqual(['suites', ...all]);
+  expect(names('systemd', [])).toEqual(['suites', ...all]);
+  expect(names('qemu', [])).toEqual(['suites', ...all]);
+  expect(names('uml', [])).toEqual(['suites']);
 });

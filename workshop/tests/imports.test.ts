@@ -31,6 +31,26 @@ describe('a breach is found:', () => {
     ]);
   });
 
+  test('what tests share, imported by the chapter itself, or by the tests of an earlier one', () => {
+    const shared = { 'chapters/01-a/tests/run.ts': '', 'chapters/02-b/tests/run.ts': '' };
+    const both = {
+      ...shared,
+      'chapters/02-b/tests/x.test.ts': `import { r } from '../../01-a/tests/run.ts';`,
+    };
+    expect(breaches(both)).toEqual([]);
+    expect(breaches({ ...both, 'chapters/02-b/y.ts': `import { r } from '../01-a/tests/run.ts';` })).toEqual([
+      `chapters/02-b/y.ts imports chapters/01-a/tests/run.ts: other parts may import a chapter's index.ts alone`,
+    ]);
+    expect(
+      breaches({
+        ...shared,
+        'chapters/01-a/tests/x.test.ts': `import { r } from '../../02-b/tests/run.ts';`,
+      }),
+    ).toEqual([
+      'chapters/01-a/tests/x.test.ts imports chapters/02-b/tests/run.ts: a chapter imports chapters before it alone',
+    ]);
+  });
+
   test('a chapter that imports final or the workshop, also late', () => {
     expect(
       breaches({

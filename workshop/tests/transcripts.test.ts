@@ -1,9 +1,10 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { demoParts } from '../demos.ts';
 import { chapterSlugs } from '../lesson.ts';
 import { ROOT } from '../learner.ts';
 import { missingLines, numbersIn, transcriptsOf, type Transcript } from '../transcripts.ts';
@@ -46,7 +47,7 @@ describe.each(chapterSlugs())('the transcripts of %s', (slug) => {
   test('from its demos are what they say today', async () => {
     expect(ofDemo.length).toBeGreaterThan(0);
     let said = '';
-    for (const file of demosOf(slug))
+    for (const { file } of demoParts(slug))
       said += await output([process.execPath, '--import', import.meta.resolve('tsx'), file]);
     const wrong = ofDemo.flatMap(({ line, entries }) =>
       missingLines(
@@ -64,15 +65,6 @@ describe.each(chapterSlugs())('the transcripts of %s', (slug) => {
       expect(wrong).toEqual([]);
     });
 });
-
-/** The demos of a chapter: its demo.ts, and the further parts that are programs of their own. */
-function demosOf(slug: string): string[] {
-  const folder = join(ROOT, 'chapters', slug);
-  return readdirSync(folder)
-    .filter((name) => /^demo(-\w+)?\.ts$/.test(name))
-    .map((name) => join(folder, name))
-    .filter((file) => /^await demo\(/m.test(readFileSync(file, 'utf8')));
-}
 
 /** Types a transcript's commands into one shell, in a folder of its own, and says which recorded lines did not come. */
 async function typedAgain({ line, entries }: Transcript): Promise<string[]> {

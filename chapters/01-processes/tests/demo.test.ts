@@ -1,8 +1,9 @@
-import { spawn, spawnSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import type { StepRecord } from '../index.ts';
+import { interruptDemo, stepsOf } from './interrupt-demo.ts';
 
 const tsx = join(import.meta.dirname, '..', '..', '..', 'node_modules', '.bin', 'tsx');
 const script = join(import.meta.dirname, '..', 'demo.ts');
@@ -33,16 +34,9 @@ test('the demo keeps every claim, shows each step with its call, and leaves noth
 });
 
 test('interrupted with a process running, it ends that process and says so by its status', async () => {
-  const run = spawn(tsx, [script], { stdio: ['ignore', 'pipe', 'pipe'] });
-  let text = '';
-  let sent = false;
-  run.stdout.on('data', (data: Buffer) => {
-    text += data.toString();
-    if (!sent && text.includes('its parent is this program')) sent = run.kill('SIGINT');
-  });
-  const status = await new Promise((resolve) => run.on('close', (code, signal) => resolve(code ?? signal)));
+  const { status, text } = await interruptDemo(script, 'its parent is this program');
   expect(status).toBe(130);
   expect(text).toContain('end process');
-  expect(text).not.toContain('15. The remedy');
+  expect(stepsOf(text).at(-1)).toBe('1. A process is a folder in /proc');
   await expectGone(text);
 });

@@ -1,24 +1,18 @@
-import { chmodSync, closeSync, copyFileSync, mkdtempSync, readSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { execWithSets } from '../exec-with-sets.ts';
 import {
   afterExec,
-  CAPABILITIES,
-  dup2,
-  execve,
   fork,
   formatFileCapabilities,
   getSecurebits,
   knownCapabilities,
-  limitBounding,
   parseFileCapabilities,
-  pipe,
-  raiseAmbient,
   readCapabilities,
   readFileCapabilities,
   ROOTS_FILE,
   SECBIT,
-  setCapabilities,
   setFileCapabilities,
   setNoNewPrivs,
   setSecurebits,
@@ -35,57 +29,6 @@ beforeAll(() => {
   cat = join(dir, 'cat');
 });
 afterAll(() => rmSync(dir, { recursive: true }));
-
-/** A program file of its own, with these capabilities. */
-function program(of?: FileCapabilities): void {
-  rmSync(cat, { force: true });
-  copyFileSync('/bin/cat', cat);
-  chmodSync(cat, 0o755);
-  if (of) setFileCapabilities(cat, of);
-}
-
-/** Executes the program in a child with these sets; what the kernel says the program has, or `undefined` if it refuses. */
-function executed(before: CapabilitySets, prepare: () => void = () => {}): CapabilitySets | undefined {
-  const { read, write } = pipe();
-  const pid = fork(() => {
-    dup2(write, 1);
-    prepare();
-    setCapabilities({ inheritable: before.inheritable });
-    limitBounding(before.bounding);
-    for (const name of before.ambient) raiseAmbient(name);
-    setCapabilities({ effective: before.effective, permitted: before.permitted });
-    try {
-      execve(cat, ['cat', '/proc/self/status'], []);
-    } catch {
-      return 77;
-    }
-  });
-  closeSync(write);
-  const chunk = Buffer.alloc(8192);
-  const text = chunk.toString('utf8', 0, readSync(read, chunk));
-  closeSync(read);
-  const status = waitpid(pid);
-  if (status.kind === 'exited' && status.code === 77) return undefined;
-  writeFileSync(join(dir, 'status'), text);
-  return setsIn(text);
-}
-
-const setsIn = (status: string): CapabilitySets => {
-  const names = (key: string): Capability[] => {
-    const mask = BigInt(`0x${new RegExp(`^${key}:\\s+(\\w+)`, 'm').exec(status)![1]}`);
-    return (Object.keys(CAPABILITIES) as Capability[]).filter(
-      (name) => mask & (1n << BigInt(CAPABILITIES[name].number)),
-    );
-  };
-  const [effective, permitted, inheritable] = ['CapEff', 'CapPrm', 'CapInh'].map(names);
-  return {
-    effective: effective!,
-    permitted: permitted!,
-    inheritable: inheritable!,
-    bounding: names('CapBnd'),
-    ambient: names('CapAmb'),
-  };
-};
 
 /** In the kernel's order, each once, so that two can be compared. */
 const normal = (sets: CapabilitySets | undefined) =>
@@ -121,10 +64,13 @@ describe('execve', () => {
         mode === 'file' || mode === 'no_new_privs'
           ? { permitted: some(have, 0.2), inheritable: some(have), effective: chance() < 0.5 }
           : undefined;
-      program(of);
-      const seen = executed(before, () => {
-        if (mode !== 'root') setSecurebits(SECBIT.NOROOT);
-        if (mode === 'no_new_privs') setNoNewPrivs();
+      const seen = execWithSets(join(dir, `cat-${i}`), {
+        sets: before,
+        file: of,
+        prepare: () => {
+          if (mode !== 'root') setSecurebits(SECBIT.NOROOT);
+          if (mode === 'no_new_privs') setNoNewPrivs();
+        },
       });
       const file = mode === 'root' ? ROOTS_FILE : of;
       const expected = afterExec(before, { file, privileged: !!of, noNewPrivs: mode === 'no_new_privs' });
@@ -143,7 +89,8 @@ describe('capabilities of a file', () => {
   };
 
   test('are written as setcap(8) writes them, and read as getcap(8) reads them', () => {
-    program(some);
+    writeFileSync(cat, '');
+    setFileCapabilities(cat, some);
     expect(readFileCapabilities(cat)).toEqual(some);
     writeFileSync(cat, 'changed');
     expect(readFileCapabilities(cat)).toBeUndefined(); // the kernel takes them off a file that is written to

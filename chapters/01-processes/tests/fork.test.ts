@@ -1,5 +1,6 @@
-import { readFileSync, readSync, writeSync, closeSync } from 'node:fs';
+import { closeSync, mkdtempSync, readFileSync, readSync, rmSync, writeSync } from 'node:fs';
 import { execFileSync } from 'node:child_process';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import {
@@ -12,6 +13,7 @@ import {
   waitAsync,
   waitpid,
   kill,
+  makeExecutable,
   readStat,
   SIGNALS,
   WCONTINUED,
@@ -50,6 +52,23 @@ describe('fork', () => {
       env: { ...process.env, NODE_OPTIONS: '' },
     });
     expect(said).toBe('fork: this process has helper threads: start it as `node --single-threaded`\n');
+  });
+
+  test('refuses in a worker thread: the child would be a copy of that thread alone', async () => {
+    const dir = mkdtempSync(join(tmpdir(), 'fork-'));
+    try {
+      const out = join(dir, 'worker');
+      await makeExecutable({
+        source: join(import.meta.dirname, 'example-worker.ts'),
+        out,
+        singleThreaded: true,
+      });
+      expect(execFileSync(out, { encoding: 'utf8' })).toBe(
+        'fork: called in a worker thread, but only the main thread may be copied\n',
+      );
+    } finally {
+      rmSync(dir, { recursive: true });
+    }
   });
 
   test('an asynchronous child is a type error, and none that passes for success', () => {

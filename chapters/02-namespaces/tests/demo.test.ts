@@ -1,8 +1,9 @@
-import { spawn, spawnSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import type { StepRecord } from '../../01-processes/index.ts';
+import { interruptDemo, stepsOf } from '../../01-processes/tests/interrupt-demo.ts';
 import { linkExists, listRuleset } from '../index.ts';
 
 const tsx = join(import.meta.dirname, '..', '..', '..', 'node_modules', '.bin', 'tsx');
@@ -56,16 +57,9 @@ test('the demo keeps every claim, shows each step with its call, and leaves noth
 });
 
 test('interrupted while its network is up, it takes everything away and says so by its status', async () => {
-  const run = spawn(tsx, [script], { stdio: ['ignore', 'pipe', 'pipe'] });
-  let text = '';
-  run.stdout.on('data', (data: Buffer) => {
-    const before = text;
-    text += data.toString();
-    if (/type veth/.test(text) && !/type veth/.test(before)) run.kill('SIGINT');
-  });
-  const status = await new Promise((resolve) => run.on('close', (code, signal) => resolve(code ?? signal)));
+  const { status, text } = await interruptDemo(script, /type veth/);
   expect(status).toBe(130);
-  expect(text).not.toContain('14. Attack');
+  expect(stepsOf(text).at(-1)).toBe('13. Two networks and a bridge');
   const things = made(text);
   expect(things.bridges.length).toBeGreaterThan(0);
   expectGone(things);

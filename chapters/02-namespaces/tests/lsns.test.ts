@@ -80,6 +80,17 @@ describe('lsns lists what util-linux’s lists', () => {
     expect(ofUts(runOurs('lsns', ...args).stdout)).toEqual(theirs);
   });
 
+  test.each(['-T', '--tree=parent'])('a tree, with %s', (tree) => {
+    const args = [tree, '-n', '-o', 'NS,TYPE,NPROCS,PID,USER'];
+    // What stands at the left of our user namespace is drawn by the namespaces of others.
+    const drawn = (text: string): string[] => ofMine(text).map((line) => line.replace(/^[│├└─ ]{2}/u, ''));
+    const theirs = drawn(run('lsns', ...args).stdout);
+    expect(theirs.some((line) => /^(├|└|\d)/u.test(line))).toBe(true);
+    // Which of two trees is the first, is a matter of taste too.
+    const lines = (all: string[]): string[] => all.map((line) => line.replace(/ +/g, ' ').trim()).sort();
+    expect(lines(drawn(runOurs('lsns', ...args).stdout))).toEqual(lines(theirs));
+  });
+
   test('those of one process, in columns', () => {
     const args = ['-l', '-t', 'uts', '-p', String(shared.pid)];
     const theirs = run('lsns', ...args).stdout;
@@ -134,6 +145,8 @@ test.each([
   [['-o', 'NS,NOPE'], 'lsns: unknown column: NOPE'],
   [['-p', '4194305'], 'lsns: no such process: 4194305'],
   [['-p', '../1'], "lsns: invalid PID argument: '../1'"],
+  [['--tree=cousin'], 'lsns: unknown kin: cousin: give owner or parent'],
+  [['-T', '-J'], "lsns: a tree is drawn: neither as JSON nor raw\nTry 'lsns --help' for more information."],
   [['12345'], 'lsns: not found namespace: 12345'],
   [['abc'], "lsns: invalid namespace argument: 'abc'"],
   [['--nope'], "lsns: unrecognized option '--nope'\nTry 'lsns --help' for more information."],

@@ -1,10 +1,25 @@
 import { spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import type { StepRecord } from '../../01-processes/index.ts';
-import { demoPart as part, expectGone, tsx } from './demo-run.ts';
+import { interruptDemo, stepsOf } from '../../01-processes/tests/interrupt-demo.ts';
+import { openCgroup } from '../index.ts';
+
+const tsx = join(import.meta.dirname, '..', '..', '..', 'node_modules', '.bin', 'tsx');
+/** A part of the chapter's demo, by its file. */
+const part = (name: string): string => join(import.meta.dirname, '..', name);
+
+/** Of what the demo named, nothing may be there: neither its cgroups nor the trees that it made for release_agent. */
+function expectGone(text: string): void {
+  const [name] = /ch03-demo-[0-9a-f]{6}/.exec(text)!;
+  expect(openCgroup(`/${name}`).exists()).toBe(false);
+  expect(readFileSync('/proc/self/cgroup', 'utf8')).not.toContain(name);
+}
 
 test.each([
   ['demo.ts', 8],
+  ['demo-cpu.ts', 2],
   ['demo-memory.ts', 5],
   ['demo-tree.ts', 5],
 ])('%s keeps every claim, shows each step with its call, and leaves nothing', (name, count) => {
@@ -20,4 +35,11 @@ test.each([
     expect(step.claims.length + step.notes.length, step.title).toBeGreaterThan(0);
   }
   expectGone(run.stdout);
+});
+
+test('interrupted while a loop runs in its quota, it ends the loop and takes the cgroups away', async () => {
+  const { status, text } = await interruptDemo(part('demo.ts'), /write\("cpu\./);
+  expect(status).toBe(130);
+  expect(stepsOf(text).at(-1)).toBe('3. Processor time: a quota');
+  expectGone(text);
 });

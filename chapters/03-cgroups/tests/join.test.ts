@@ -1,9 +1,20 @@
 import { randomBytes } from 'node:crypto';
-import { mkdirSync, rmdirSync } from 'node:fs';
+import { closeSync, mkdirSync, readFileSync, rmdirSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { execve, fork, kill, readCgroups, SIGNALS, waitpid } from '../../01-processes/index.ts';
-import { createCgroup, openCgroup } from '../index.ts';
+import {
+  closeQuietly,
+  execve,
+  exitCode,
+  fork,
+  getpid,
+  kill,
+  pipe,
+  readCgroups,
+  SIGNALS,
+  waitpid,
+} from '../../01-processes/index.ts';
+import { createCgroup, forkInto, openCgroup } from '../index.ts';
 import { joinTrees } from '../join.ts';
 import { writeControl } from '../control-file.ts';
 
@@ -67,4 +78,43 @@ test('a cgroup that hands controllers down has no processes itself, and says so'
     rmdirSync(inner);
     cgroup.remove();
   }
+});
+
+test('a child is born in a cgroup: in v2’s tree at once, in those of v1 when it has entered', () => {
+  const cgroup = createCgroup(random());
+  const { read, write } = pipe();
+  try {
+    const where = (): string => readFileSync('/proc/self/cgroup', 'utf8');
+    const pid = forkInto(cgroup, (enter) => {
+      const born = where();
+      enter();
+      writeSync(write, JSON.stringify({ pid: getpid(), born, entered: where() }));
+    });
+    closeSync(write);
+    const said = JSON.parse(readFileSync(read, 'utf8')) as { pid: number; born: string; entered: string };
+    expect(waitpid(pid)).toEqual({ kind: 'exited', code: 0 });
+    expect(said.pid).toBe(pid); // and our own child, for we could wait for it
+    expect(said.born).toMatch(new RegExp(`^0::${cgroup.path}$`, 'm'));
+    const lines = said.entered.trim().split('\n');
+    expect(lines.filter((line) => !line.endsWith(`:${cgroup.path}`))).toEqual([]);
+    expect(readCgroups('self')!.some(({ path }) => path === cgroup.path)).toBe(false);
+  } finally {
+    closeQuietly(write);
+    closeSync(read);
+    cgroup.remove();
+  }
+});
+
+test('nobody is born in a cgroup that is gone, nor stays where one tree refused', () => {
+  const cgroup = createCgroup(random());
+  const [first] = Object.entries(cgroup.paths()).find(([label]) => label !== '') ?? [];
+  const paths = { ...cgroup.paths(), ...(first && { [first]: '/sys/fs/cgroup/nothing-here' }) };
+  try {
+    if (first)
+      expect(exitCode(waitpid(forkInto({ ...cgroup, paths: () => paths }, (enter) => enter())))).toBe(1);
+    expect(cgroup.pids()).toEqual([]);
+  } finally {
+    cgroup.remove();
+  }
+  expect(() => forkInto(cgroup, () => 0)).toThrow('ENOENT');
 });

@@ -1,10 +1,6 @@
-import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
-import { createReadStream, createWriteStream, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { createReadStream, createWriteStream } from 'node:fs';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import {
   loadArchive,
@@ -16,75 +12,20 @@ import {
   unpackImage,
   overlayfsSnapshotter,
 } from '../index.ts';
+import { startDocker, type DockerEngine } from './docker-harness.ts';
 import { needsRoot, scratch } from './scratch.ts';
 
 needsRoot();
 
 const NAME = 'docker.io/library/busybox:latest';
 
-/** Real containerd and dockerd with places of their own; nothing of a running engine is touched. */
-let dir: string;
-const programs: ChildProcess[] = [];
-const ctr = (...args: string[]): string =>
-  execFileSync('ctr', ['--address', join(dir, 'containerd.sock'), ...args], {
-    encoding: 'utf8',
-    stdio: 'pipe',
-  });
-const docker = (...args: string[]): string =>
-  execFileSync('docker', ['-H', `unix://${join(dir, 'docker.sock')}`, ...args], {
-    encoding: 'utf8',
-    stdio: 'pipe',
-  });
-
-async function start(program: string, args: string[], answers: () => unknown): Promise<void> {
-  const child = spawn(program, args, { stdio: ['ignore', 'ignore', 'pipe'] });
-  programs.push(child);
-  let log = '';
-  child.stderr.on('data', (text: Buffer) => (log += text.toString()));
-  for (let tries = 0; tries < 300; tries++) {
-    try {
-      answers();
-      return;
-    } catch {
-      expect(child.exitCode, log.slice(-2000)).toBe(null);
-      await sleep(100);
-    }
-  }
-  throw new Error(`${program} does not answer: ${log.slice(-2000)}`);
-}
-
-beforeAll(async () => {
-  dir = mkdtempSync(join(tmpdir(), 'o4-peer-'));
-  const at = (name: string): string => join(dir, name);
-  writeFileSync(at('config.toml'), 'version = 2\ndisabled_plugins = ["io.containerd.grpc.v1.cri"]\n');
-  const containerd = ['-c', at('config.toml'), '--root', at('ctd'), '--state', at('ctd-run')];
-  await start('containerd', [...containerd, '--address', at('containerd.sock')], () => ctr('version'));
-  mkdirSync(at('exec'));
-  writeFileSync(at('daemon.json'), '{}');
-  const dockerd = ['--config-file', at('daemon.json'), '--data-root', at('data'), '--exec-root', at('exec')];
-  const quiet = ['--bridge', 'none', '--iptables=false', '--ip-masq=false', '--ip-forward=false'];
-  const places = [
-    '--host',
-    `unix://${at('docker.sock')}`,
-    '--pidfile',
-    at('pid'),
-    '--containerd',
-    at('containerd.sock'),
-  ];
-  await start('dockerd', [...dockerd, ...quiet, ...places], () => docker('version'));
-});
-
-afterAll(async () => {
-  for (const program of programs.reverse()) {
-    if (program.exitCode !== null) continue;
-    program.kill('SIGTERM');
-    await once(program, 'exit');
-  }
-  rmSync(dir, { recursive: true, force: true });
-});
+let engine: DockerEngine;
+beforeAll(async () => void (engine = await startDocker()));
+afterAll(() => engine.stop());
 
 describe('archives and the programs of others', () => {
   test('containerd and Docker load the base image under the same name and digests', async () => {
+    const { dir, ctr, docker } = engine;
     const out = join(dir, 'base.tar');
     const made = await makeBaseImage({ out });
     ctr('images', 'import', out);
@@ -99,6 +40,7 @@ describe('archives and the programs of others', () => {
   });
 
   test('what docker save and ctr export write is loaded with the same image, and saved again for Docker', async () => {
+    const { dir, ctr, docker } = engine;
     const [saved, exported] = [join(dir, 'saved.tar'), join(dir, 'exported.tar')];
     docker('save', '-o', saved, 'busybox:latest');
     ctr('images', 'export', exported, NAME);

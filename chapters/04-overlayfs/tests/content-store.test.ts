@@ -99,12 +99,12 @@ describe('the content store', () => {
   test('what is not there is not found; what is no digest is refused before it becomes a path', async () => {
     const store = await openContentStore(scratch());
     for (const call of [
-      store.info(HELLO),
-      store.readAll(HELLO),
-      store.delete(HELLO),
-      store.update(HELLO, {}),
+      () => store.info(HELLO),
+      () => store.readAll(HELLO),
+      () => store.delete(HELLO),
+      () => store.update(HELLO, {}),
     ])
-      await expect(call).rejects.toMatchObject({ code: 'NOT_FOUND' });
+      await expect(call()).rejects.toMatchObject({ code: 'NOT_FOUND' });
     for (const bad of ['sha256:../../etc/passwd', 'sha256:', `md5:${'0'.repeat(32)}`, HELLO.toUpperCase()])
       await expect(store.info(bad)).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
   });

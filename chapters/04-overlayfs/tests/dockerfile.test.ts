@@ -5,9 +5,13 @@ import {
   CONFIG_CHANGES,
   dockerignore,
   findCopies,
+  glob,
+  historyStep,
+  nop,
   parseDockerfile,
   words,
   type ContainerDefaults,
+  type Instruction,
 } from '../index.ts';
 import { scratch } from './scratch.ts';
 
@@ -83,6 +87,12 @@ describe('words', () => {
   test.each(["'a", '"a', '${a', '${a!b}', '${none:?must be}'])('%s is refused', (text) => {
     expect(() => cut(text)).toThrow('line 1');
   });
+
+  test('variables within variables end somewhere', () => {
+    const nested = (depth: number): string => `${'${none:-'.repeat(depth)}x${'}'.repeat(depth)}`;
+    expect(cut(nested(100))).toEqual(['x']);
+    expect(() => cut(nested(20_000))).toThrow('line 1: variables within variables, more than 100 deep');
+  });
 });
 
 describe('instructions that change the configuration', () => {
@@ -127,6 +137,46 @@ describe('instructions that change the configuration', () => {
   });
 });
 
+describe('the line of history', () => {
+  const lineOf = (text: string, base: ContainerDefaults = {}): string => {
+    const [instruction] = only(text) as [Instruction];
+    const variables = new Map([['V', 'value']]);
+    const after = CONFIG_CHANGES[instruction.name]!(base, instruction, variables, '\\');
+    return nop(after, historyStep(instruction, after, variables, '\\'));
+  };
+
+  // As dockerd 20.10's classic builder wrote them.
+  test.each([
+    ['ENV a=1 b="2 $V"', '/bin/sh -c #(nop)  ENV a=1 b=2 value'],
+    ['ENV OLD the rest', '/bin/sh -c #(nop)  ENV OLD=the rest'],
+    ['LABEL one=1 two="2 2"', '/bin/sh -c #(nop)  LABEL one=1 two=2 2'],
+    ['CMD echo hi', '/bin/sh -c #(nop)  CMD ["/bin/sh" "-c" "echo hi"]'],
+    ['ENTRYPOINT ["/x", "y"]', '/bin/sh -c #(nop)  ENTRYPOINT ["/x" "y"]'],
+    ['SHELL ["/bin/sh", "-ec"]', '/bin/sh -ec #(nop)  SHELL [/bin/sh -ec]'],
+    ['VOLUME /b /a', '/bin/sh -c #(nop)  VOLUME [/b /a]'],
+    ['EXPOSE 80 53/udp', '/bin/sh -c #(nop)  EXPOSE 53/udp 80'],
+    ['WORKDIR $V', '/bin/sh -c #(nop) WORKDIR /value'],
+    ['USER 1000:1000', '/bin/sh -c #(nop)  USER 1000:1000'],
+    ['STOPSIGNAL SIGUSR1', '/bin/sh -c #(nop)  STOPSIGNAL SIGUSR1'],
+    ['ONBUILD RUN echo', '/bin/sh -c #(nop)  ONBUILD RUN echo'],
+    [
+      'HEALTHCHECK --interval=5s --retries=2 CMD true',
+      `/bin/sh -c #(nop)  HEALTHCHECK &{["CMD-SHELL" "true"] "5s" "0s" "0s" '\\x02'}`,
+    ],
+    [
+      'HEALTHCHECK --interval=1h1m1.5s --timeout=90s --start-period=250ms CMD ["a"]',
+      `/bin/sh -c #(nop)  HEALTHCHECK &{["CMD" "a"] "1h1m1.5s" "1m30s" "250ms" '\\x00'}`,
+    ],
+  ])('%s', (text, line) => {
+    expect(lineOf(text)).toBe(line);
+  });
+
+  test('is another for another entrypoint, also where a command was forgotten with the old one', () => {
+    const base = { Cmd: ['sh'] };
+    expect(lineOf('ENTRYPOINT ["/a"]', base)).not.toBe(lineOf('ENTRYPOINT ["/b"]', base));
+  });
+});
+
 describe('.dockerignore', () => {
   test.each([
     ['a', ['a', 'a/b'], ['b/a', 'ab']],
@@ -140,6 +190,31 @@ describe('.dockerignore', () => {
   ])('%j', (text, ignored, kept) => {
     const is = dockerignore(text);
     expect([ignored.filter((path) => !is(path)), kept.filter(is)]).toEqual([[], []]);
+  });
+});
+
+describe('a pattern', () => {
+  test.each([
+    ['a*c', ['ac', 'abc'], ['a/c', 'abcd']],
+    ['a/**/b', ['a/b', 'a/x/b', 'a/x/y/b'], ['ab', 'a/xb']],
+    ['a/**', ['a/', 'a/b/c'], ['a']],
+    ['[a-c]', ['a', 'b', 'c'], ['d', '-']],
+    ['[^a-c]x', ['dx'], ['ax', 'x']],
+    ['[z-a]', [], ['a', 'm', 'z']],
+    ['[\\]-a]', [']', '^', 'a'], ['[']],
+    ['[a', ['[a'], ['a']],
+    ['a\\*', ['a*'], ['ab']],
+    ['(.+)$', ['(.+)$'], ['x']],
+    ['?', ['x', '\u{1F600}'], ['', '/', 'xy']],
+  ])('%j', (pattern, fitting, others) => {
+    const fits = glob(pattern);
+    expect([fitting.filter((text) => !fits(text)), others.filter(fits)]).toEqual([[], []]);
+  });
+
+  test('of any number of stars comes to an end', () => {
+    expect(glob('*a'.repeat(60))('a'.repeat(250) + 'b')).toBe(false);
+    expect(glob('**/a'.repeat(60))(`${'a/'.repeat(120)}b`)).toBe(false);
+    expect(glob('**'.repeat(1000))('x'.repeat(1000))).toBe(true);
   });
 });
 

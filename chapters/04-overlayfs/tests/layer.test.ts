@@ -6,6 +6,7 @@ import {
   lstatSync,
   lutimesSync,
   mkdirSync,
+  openSync,
   readdirSync,
   readFileSync,
   readlinkSync,
@@ -38,6 +39,7 @@ import {
   type Mount,
   type TarHeader,
 } from '../index.ts';
+import { collect, streamOf } from './bytes.ts';
 import { needsRoot, scratch, unmountLater } from './scratch.ts';
 
 needsRoot();
@@ -50,16 +52,6 @@ async function tarOf(entries: Fields[]): Promise<Buffer> {
     body: Buffer.from(text),
   }));
   return collect(writeTar(inputs));
-}
-
-async function collect(stream: AsyncIterable<Uint8Array>): Promise<Buffer> {
-  const chunks: Uint8Array[] = [];
-  for await (const chunk of stream) chunks.push(chunk);
-  return Buffer.concat(chunks);
-}
-
-async function* streamOf(data: Buffer): AsyncGenerator<Buffer> {
-  for (let at = 0; at < data.length; at += 1000) yield data.subarray(at, at + 1000);
 }
 
 async function apply(entries: Fields[], dir: string, options?: ApplyOptions): Promise<AppliedLayer> {
@@ -361,11 +353,15 @@ describe('changesOf and diffLayer', () => {
     ]);
   });
 
-  test('a whiteout of what was never below is no change', () => {
-    const { mounts, merged } = container();
+  test('what was copied up and is as it was is no change, nor is a whiteout of what was never below', () => {
+    const { mounts, merged, upper } = container();
     writeFileSync(join(merged, 'etc/tmp'), '');
     rmSync(join(merged, 'etc/tmp'));
-    expect(changesOf(layersOf(mounts))).toEqual([{ kind: 'C', path: '/etc' }]);
+    closeSync(openSync(join(merged, 'etc/hosts'), 'a'));
+    expect(readdirSync(join(upper, 'etc'))).toContain('hosts');
+    expect(changesOf(layersOf(mounts))).toEqual([]);
+    chmodSync(join(merged, 'etc/hosts'), 0o600);
+    expect(changesOf(layersOf(mounts)).map(({ path }) => path)).toEqual(['/etc', '/etc/hosts']);
   });
 
   test('a layer made of an upper directory gives the same view on another lower', async () => {

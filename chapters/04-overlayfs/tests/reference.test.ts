@@ -35,4 +35,15 @@ describe('a reference', () => {
   ])('%j is refused with the reason', (text, reason) => {
     expect(() => parseReference(text)).toThrow(new RegExp(reason));
   });
+
+  test('a refusal does not repeat what is longer than anyone reads', () => {
+    for (const text of [
+      'a'.repeat(100_000),
+      `a@sha256:${'0'.repeat(100_000)}`,
+      `${'A'.repeat(100_000)}/b:`,
+    ]) {
+      expect(() => parseReference(text)).toThrow(/…/);
+      expect(() => parseReference(text)).toThrow(/^.{1,1000}$/);
+    }
+  });
 });

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import {
   digestOf,
   login,
@@ -21,6 +21,7 @@ import {
   type RegistryOptions,
 } from '../index.ts';
 import { startRegistry, type LocalRegistry } from '../demo-registry.ts';
+import { fakeProxy } from './fake-proxy.ts';
 import { makeCertificates, startTokenServer } from './registry-harness.ts';
 import { loadBaseImage } from './base.ts';
 
@@ -186,6 +187,18 @@ describe('a real registry', () => {
       (error: Error) => error,
     );
     expect(String(error)).toMatch(/certificate|ENOTFOUND|altnames/);
+  });
+
+  test('with TLS is spoken to through a proxy’s tunnel, and the proxy does not see what is said', async () => {
+    const place = folder();
+    const { host } = await registry(folder(), { tls: makeCertificates(place) });
+    const proxy = await fakeProxy(host);
+    ends.push(proxy.stop, () => void vi.unstubAllEnvs());
+    vi.stubEnv('HTTPS_PROXY', proxy.address);
+    await roundTrip('registry.test/secure:1', { insecure: ['registry.test'] });
+    expect(new Set(proxy.asked)).toEqual(new Set(['CONNECT registry.test:443']));
+    await expect(roundTrip('registry.test/secure:1', { tries: 1 })).rejects.toThrow(/certificate|altnames/);
+    vi.unstubAllEnvs();
   });
 
   test('that wants name and password gets them, and refuses others', async () => {

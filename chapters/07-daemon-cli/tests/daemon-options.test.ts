@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { parseDaemonOptions } from '../daemon-options.ts';
+import { daemonEnvironment, parseDaemonOptions } from '../daemon-options.ts';
 
 const parse = (args: string[], env: Record<string, string> = {}) => parseDaemonOptions(args, env);
 
@@ -26,6 +26,10 @@ describe('mydockerd’s command line', () => {
     expect(parse(['--iptables=false'])).toMatchObject({ iptables: false });
     expect(parse([], { MYDOCKER_IPTABLES: 'false' })).toMatchObject({ iptables: false });
     expect(parse(['--iptables=true'], { MYDOCKER_IPTABLES: 'false' })).toMatchObject({ iptables: true });
+  });
+  test('whoever starts a daemon hands on what the environment says to it, and nothing else', () => {
+    const all = { MYDOCKER_IPTABLES: 'false', NODE_OPTIONS: '--inspect', HOME: '/h' };
+    expect(daemonEnvironment(all)).toEqual({ MYDOCKER_IPTABLES: 'false' });
   });
   test.each([
     [['--iptables=maybe'], 'give true or false'],

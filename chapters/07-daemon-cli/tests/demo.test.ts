@@ -1,8 +1,9 @@
-import { spawn, spawnSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { listPids, readCmdline, type StepRecord } from '../../01-processes/index.ts';
+import { interruptDemo, stepsOf } from '../../01-processes/tests/interrupt-demo.ts';
 import { linkExists } from '../../02-namespaces/index.ts';
 
 const tsx = join(import.meta.dirname, '..', '..', '..', 'node_modules', '.bin', 'tsx');
@@ -33,16 +34,8 @@ test('the demo keeps every claim, shows each step with its call, and leaves noth
 });
 
 test('interrupted while a container runs, it takes everything away', async () => {
-  const run = spawn(tsx, [script], { stdio: ['ignore', 'pipe', 'pipe'] });
-  let text = '';
-  run.stdout.on('data', (data: Buffer) => {
-    const before = text;
-    text += data.toString();
-    if (text.includes('its parent is the shim') && !before.includes('its parent is the shim'))
-      run.kill('SIGINT');
-  });
-  const status = await new Promise((resolve) => run.on('close', (code, signal) => resolve(code ?? signal)));
+  const { status, text } = await interruptDemo(script, 'its parent is the shim');
   expect(status).toBe(130);
-  expect(text).not.toContain('5. Attack');
+  expect(stepsOf(text).at(-1)).toBe('3. Nobody’s child');
   expectGone(text);
 });

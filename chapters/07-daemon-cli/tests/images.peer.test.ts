@@ -347,7 +347,22 @@ CMD ["cat who; id -u; ls /docs /unpacked; echo $BOTH"]
     ],
     ['nothing to begin with', 'RUN x', 'no build stage in current context'],
     ['what only BuildKit knows', 'FROM busybox\nRUN --mount=type=cache,target=/x true', 'needs BuildKit'],
-    ['a stage that is not there', 'FROM busybox\nCOPY --from=nosuch /a /b', 'No such image: nosuch'],
+    [
+      'a stage that is not there, and no image',
+      'FROM busybox\nCOPY --from=127.0.0.1:1/nosuch /a /b',
+      'invalid from flag value 127.0.0.1:1/nosuch: ',
+    ],
+    [
+      'an address that COPY does not fetch',
+      'FROM busybox\nCOPY http://127.0.0.1:1/x /',
+      "COPY failed: source can't be a URL for COPY",
+    ],
+    ['nobody at an address', 'FROM busybox\nADD http://127.0.0.1:1/x /', 'ADD failed: '],
+    [
+      'several files and no slash',
+      'FROM busybox\nCOPY Dockerfile Docker* /etc',
+      'When using COPY with more than one source file, the destination must be a directory and end with a /',
+    ],
   ])('%s: an error that says so, and nothing left', (_what, text, message) => {
     const before = docker('ps', '-aq');
     const { status, stderr, stdout } = tried('build', context({ Dockerfile: text }));

@@ -1,0 +1,245 @@
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { cpus, loadavg, release, tmpdir, totalmem } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { makeExecutable } from '../../chapters/01-processes/index.ts';
+import { startRegistry } from '../../chapters/04-overlayfs/index.ts';
+import { makeTree, pushLoad } from './images-load.ts';
+import { isThere, peakOf, startDocker, timed, type Docker, type Run } from './images-run.ts';
+import { costOf } from './kernel-measure.ts';
+
+export const summary =
+  'pull, unpack, commit and diff: time and memory, beside skopeo with umoci, and dockerd (--rounds N, --json)';
+
+const USAGE = `npm run bench -- images [--json] [--rounds N]
+  --json      the same as data
+  --rounds N  how often each is measured (3)`;
+
+/** What is compared: a step, and whose program does it. */
+interface Row {
+  what: string;
+  who: string;
+  /** milliseconds: the median */
+  time?: number;
+  /** megabytes: the highest */
+  peak?: number;
+  /** Why it was not measured. */
+  why?: string;
+}
+
+/** Measures, and prints a table or JSON. @returns 0, 1 when the goal is missed (memory), 2 for what cannot be done */
+export async function run(args: string[]): Promise<number> {
+  const options = read(args);
+  if (typeof options === 'string') {
+    (options === USAGE ? console.log : console.error)(options);
+    return options === USAGE ? 0 : 2;
+  }
+  const needed = ['docker-registry'].filter((program) => !isThere(program));
+  if (process.getuid?.() !== 0 || needed.length > 0) {
+    console.error(
+      process.getuid?.() !== 0 ? 'bench images: not root' : `bench images: ${needed.join()} is not installed`,
+    );
+    return 2;
+  }
+  const dir = mkdtempSync(join(tmpdir(), 'bench-images-'));
+  try {
+    const rows = await measureAll(dir, options.rounds);
+    const machine = `Linux ${release()}, ${cpus().length} × ${cpus()[0]?.model ?? 'unknown processor'}, ${Math.round(totalmem() / 2 ** 30)} GB, Node ${process.version}; load ${loadavg()[0]!.toFixed(1)}`;
+    if (options.json) console.log(JSON.stringify({ machine, rows }, null, 2));
+    else console.log(`${machine}\n\n${table(rows)}`);
+    return 0;
+  } finally {
+    rmSync(dir, { recursive: true, force: true });
+  }
+}
+
+/** Makes what is needed, measures all in turn, and stops what was started. */
+async function measureAll(dir: string, rounds: number): Promise<Row[]> {
+  const program = join(dir, 'ours');
+  await makeExecutable({ source: join(import.meta.dirname, 'images-ours.ts'), out: program });
+  mkdirSync(join(dir, 'registry'));
+  const registry = await startRegistry(join(dir, 'registry'));
+  let docker: Docker | undefined;
+  try {
+    const name = `${registry.host}/bench:1`;
+    const megabytes = Math.round((await pushLoad(dir, name)) / 1e6);
+    rmSync(join(dir, 'load'), { recursive: true });
+    const written = await makeTree(dir, 'written', 5000, 8 << 10);
+    const many = await makeTree(dir, 'many', 100_000, 100);
+    if (isThere('dockerd') && isThere('containerd') && isThere('docker'))
+      docker = await startDocker(join(dir, 'docker'));
+    const contestants = [
+      ours(program, dir, { name, written: written.tree, many: many.tree }),
+      isThere('skopeo') && isThere('umoci') ? skopeo(dir, name, written.tar) : absent('skopeo, umoci'),
+      docker ? dockerd(docker, name, { written: written.tar, many: many.tar }) : absent('dockerd'),
+    ];
+    const whats: Record<Step, string> = {
+      pull: `pull of ${megabytes} MB in 3 layers`,
+      unpack: 'unpack of them, 9,020 files',
+      both: 'pull and unpack',
+      commit: 'commit of 5,000 new files, 40 MB',
+      diff: 'diff of 100,000 new files',
+    };
+    const runs = new Map<string, Run[]>();
+    for (let round = 0; round < rounds; round++)
+      for (const { who, steps } of contestants)
+        for (const step of STEPS) {
+          const one = await steps[step]?.(round);
+          if (one) runs.set(`${step} ${who}`, [...(runs.get(`${step} ${who}`) ?? []), one]);
+        }
+    return STEPS.flatMap((step) =>
+      contestants.map(({ who, why }): Row => {
+        const these = runs.get(`${step} ${who}`);
+        if (!these) return { what: whats[step], who, why: why ?? 'does not do it by itself' };
+        const peak = Math.max(...these.map((one) => one.peak ?? 0));
+        return { what: whats[step], who, time: costOf(these.map(({ time }) => time)).median, peak };
+      }),
+    );
+  } finally {
+    await docker?.stop();
+    await registry.stop();
+  }
+}
+
+const STEPS = ['pull', 'unpack', 'both', 'commit', 'diff'] as const;
+type Step = (typeof STEPS)[number];
+
+interface Contestant {
+  who: string;
+  why?: string;
+  steps: Partial<Record<Step, (round: number) => Promise<Run>>>;
+}
+
+const absent = (who: string): Contestant => ({ who, why: 'not installed', steps: {} });
+
+function ours(
+  program: string,
+  dir: string,
+  { name, written, many }: { name: string; written: string; many: string },
+): Contestant {
+  // A new place each round: ext4 looks twice at what was deleted in the last minute, which costs more than what is measured.
+  let store = '';
+  const call = async (verb: string, ...paths: string[]): Promise<Run> => {
+    const run = await timed(program, [verb, store, name, ...paths]);
+    return { ...run, peak: Number(run.output) / 1024 };
+  };
+  let [pulled, unpacked]: (Run | undefined)[] = [];
+  return {
+    who: 'chapter 04',
+    steps: {
+      pull: async (round) => {
+        store = join(dir, `ours-${round}`);
+        return (pulled = await call('pull'));
+      },
+      unpack: async () => (unpacked = await call('unpack')),
+      both: async () => both(pulled!, unpacked!),
+      commit: () => call('commit', written),
+      diff: () => call('diff', many),
+    },
+  };
+}
+
+const both = (one: Run, other: Run): Run => ({
+  time: one.time + other.time,
+  peak: Math.max(one.peak ?? 0, other.peak ?? 0),
+  output: '',
+});
+
+function skopeo(dir: string, name: string, written: string): Contestant {
+  let [layout, bundle] = ['', ''];
+  let [pulled, unpacked]: (Run | undefined)[] = [];
+  return {
+    who: 'skopeo, umoci',
+    steps: {
+      pull: async (round) => {
+        [layout, bundle] = [join(dir, `layout-${round}`), join(dir, `bundle-${round}`)];
+        const tmp = ['--tmpdir', dir];
+        return (pulled = await timed('skopeo', [
+          ...tmp,
+          'copy',
+          '--src-tls-verify=false',
+          `docker://${name}`,
+          `oci:${layout}:1`,
+        ]));
+      },
+      unpack: async () => (unpacked = await timed('umoci', ['unpack', '--image', `${layout}:1`, bundle])),
+      both: async () => both(pulled!, unpacked!),
+      commit: async () => {
+        execFileSync('tar', ['-xf', written, '-C', join(bundle, 'rootfs')]);
+        return timed('umoci', ['repack', '--image', `${layout}:2`, bundle]);
+      },
+    },
+  };
+}
+
+function dockerd(
+  { docker, pids }: Docker,
+  name: string,
+  { written, many }: { written: string; many: string },
+): Contestant {
+  const peak = async (run: Promise<Run>): Promise<Run> => ({
+    ...(await run),
+    peak: Math.max(...pids.map(peakOf)),
+  });
+  const container = async (from: string): Promise<string> => {
+    const id = (await docker(['create', name, 'none'])).output.trim();
+    await docker(['cp', '-', `${id}:/`], from);
+    return id;
+  };
+  const taken: string[] = [];
+  return {
+    who: 'dockerd',
+    steps: {
+      both: async () => {
+        for (const id of taken.splice(0)) await docker(['rm', '-f', id]);
+        await docker(['image', 'prune', '-a', '-f']);
+        return peak(docker(['pull', '-q', name]));
+      },
+      commit: async () => {
+        const id = await container(written);
+        taken.push(id);
+        return peak(docker(['commit', '--pause=false', id, 'committed:1']));
+      },
+      diff: async () => {
+        const id = await container(many);
+        taken.push(id);
+        return peak(docker(['diff', id]));
+      },
+    },
+  };
+}
+
+/** The options, or what to say instead. */
+function read(args: string[]): { json: boolean; rounds: number } | string {
+  try {
+    const { values } = parseArgs({
+      args,
+      options: {
+        json: { type: 'boolean', default: false },
+        rounds: { type: 'string', default: '3' },
+        help: { type: 'boolean', short: 'h' },
+      },
+    });
+    if (values.help) return USAGE;
+    const rounds = Number(values.rounds);
+    if (!Number.isInteger(rounds) || rounds < 1 || rounds > 100)
+      return `bench images: --rounds ${values.rounds}: give a number from 1 to 100`;
+    return { json: values.json, rounds };
+  } catch (error) {
+    return `bench images: ${(error as Error).message}`;
+  }
+}
+
+function table(rows: readonly Row[]): string {
+  const line = (...columns: string[]): string =>
+    columns
+      .map((text, i) => (i === 2 || i === 3 ? text.padStart(10) : text.padEnd(i === 0 ? 36 : 16)))
+      .join('');
+  return [
+    line('', '', 'ms', 'peak MB'),
+    ...rows.map(({ what, who, time, peak, why }) =>
+      time === undefined ? line(what, who, why!) : line(what, who, time.toFixed(0), peak!.toFixed(0)),
+    ),
+  ].join('\n');
+}
