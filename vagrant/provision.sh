@@ -42,9 +42,9 @@ is_there() {
 }
 
 check_node() {
-  local major
-  major=$(node -p 'process.versions.node.split(".")[0]')
-  [ "$major" -ge 20 ] || fail "Node $(node -v) is too old: 20 or newer is needed. Debian 13 has it; on Debian 12 install it from nodejs.org"
+  local version
+  version=$(node -p 'process.versions.node')
+  printf '20.16\n%s\n' "$version" | sort -CV || fail "Node $version is too old: 20.16 or newer is needed. Debian 13 has it; on Debian 12 install it from nodejs.org"
 }
 
 # A folder shared with the host is slow, often knows no symbolic links, and its node_modules may hold the programs of the

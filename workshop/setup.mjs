@@ -21,10 +21,11 @@ const packages = [
 main();
 
 function main() {
-  const [major = 0] = process.versions.node.split('.').map(Number);
+  const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
   if (process.platform !== 'linux')
     fail(`this machine runs ${process.platform}: the workshop needs Linux (see vagrant/)`);
-  if (major < 20) fail(`Node ${process.versions.node} is too old: install Node 20 or newer`);
+  if (major < 20 || (major === 20 && minor < 16))
+    fail(`Node ${process.versions.node} is too old: install Node 20.16 or newer`);
   const missing = packages.filter((p) => !p.found());
   if (missing.length > 0) installPackages(missing);
   // Without root too, where the folder is one's own: its packages should not belong to root.

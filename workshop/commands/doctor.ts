@@ -39,8 +39,9 @@ function examine(): Finding[] {
     { what: 'rights', found: process.getuid?.() === 0 ? 'root' : undefined, remedy: 'Work as root: sudo -i' },
     {
       what: 'Node',
-      found: Number(process.versions.node.split('.')[0]) >= 20 ? process.versions.node : undefined,
-      remedy: 'Install Node 20 or newer',
+      // As package.json's "engines".
+      found: 'getBuiltinModule' in process ? process.versions.node : undefined,
+      remedy: 'Install Node 20.16 or newer',
     },
     { what: 'Linux', found: release(), remedy: '' },
     { what: 'cgroups', found: cgroups(), remedy: 'Mount cgroup2 at /sys/fs/cgroup, as systemd does' },
