@@ -135,6 +135,8 @@ function withExtensions(raw: RawHeader, records: Map<string, Buffer>): TarHeader
     mtime: mtime === undefined ? raw.mtime : parseTime(mtime),
   };
   if (header.size < 0) throw invalidArgument(`${JSON.stringify(name)} has the size ${header.size}`);
+  if (header.linkname.includes('\0'))
+    throw invalidArgument(`${JSON.stringify(name)} links to a name with a NUL in it`);
   for (const key of ['uid', 'gid'] as const)
     if (header[key] < 0 || header[key] > LARGEST_ID)
       throw invalidArgument(`${JSON.stringify(name)} has the ${key} ${header[key]}: from 0 to ${LARGEST_ID}`);

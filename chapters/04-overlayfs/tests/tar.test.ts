@@ -104,6 +104,12 @@ describe('tar', () => {
     await expect(entriesOf(Buffer.alloc(600, 'no tar'))).rejects.toThrow(/checksum|octal/);
   });
 
+  test('a link to a name with a NUL in it is refused', async () => {
+    const linkname = `\0${'x'.repeat(200)}`;
+    const tar = await bytesOf([{ header: tarHeader({ name: 'a', type: 'symlink', linkname }) }]);
+    await expect(entriesOf(tar)).rejects.toThrow('"a" links to a name with a NUL in it');
+  });
+
   test.each([
     ['uid', 2 ** 32 - 1],
     ['gid', 777_777_777_777],
