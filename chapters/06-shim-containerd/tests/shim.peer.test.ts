@@ -1,6 +1,6 @@
 import { execFile, spawn, spawnSync, type ChildProcess } from 'node:child_process';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { isAlive } from '../../01-processes/index.ts';
@@ -41,11 +41,11 @@ disabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.internal.v1.opt"
 `,
   );
   // The same shim with another runtime beside it, under myrunc's name.
-  const shim = readFileSync(bench.shim, 'utf8');
   for (const [name, call] of Object.entries(OTHERS)) {
     mkdirSync(join(directory, `with-${name}`));
     writeFileSync(join(directory, `with-${name}/myrunc`), `#!/bin/sh\n${call}\n`, { mode: 0o755 });
-    writeFileSync(join(directory, `with-${name}/containerd-shim-myrunc-v2`), shim, { mode: 0o755 });
+    for (const file of ['containerd-shim-myrunc-v2', '.containerd-shim-myrunc-v2.program'])
+      copyFileSync(join(dirname(bench.shim), file), join(directory, `with-${name}`, file));
   }
   await startContainerd();
 });

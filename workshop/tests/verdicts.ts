@@ -1,11 +1,11 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Grades } from '../../grade.ts';
-import { sayingOf } from '../../grade-summary.ts';
-import { referenceGaps, ROOT } from '../../learner.ts';
-import { CLASS } from './make-class.ts';
+import type { Grades } from '../grade.ts';
+import { sayingOf } from '../grade-summary.ts';
+import { referenceGaps, ROOT } from '../learner.ts';
+import { CLASS } from './class/make-class.ts';
 
-// Holds the grades of the class of thirty to what its members have handed in: `tsx workshop/tests/class/verdicts.ts [GRADES.json]`, after
+// Holds the grades of the class of thirty to what its members have handed in: `tsx workshop/tests/verdicts.ts [GRADES.json]`, after
 // `npm run grade workshop/tests/class/*`. Status 1 if one verdict is another than it should be.
 
 /** What is found of those who try something in gap 01.1: the verdict, and words of it. */
