@@ -46,7 +46,12 @@ export const CLASS: Record<string, Answer> = {
   throws: hostile('throw new TypeError("mine");'),
   'endless-loop': hostile('for (;;);'),
   'fork-bomb': hostile(
-    `${SYNC} for (;;) try { cp.spawn('sh', ['-c', 'b() { b | b & }; b; sleep 100'], { detached: true }); } catch {}`,
+    // With rests: a loop that never pauses fills the memory with its own notes of each child, and may be ended for that first.
+    `${SYNC} const rest = new Int32Array(new SharedArrayBuffer(4));
+    for (;;) {
+      try { cp.spawn('sh', ['-c', 'b() { b | b & }; b; sleep 100'], { detached: true }); } catch {}
+      Atomics.wait(rest, 0, 0, 10);
+    }`,
   ),
   'memory-hog': hostile('const all: Buffer[] = []; for (;;) all.push(Buffer.alloc(16 << 20, 1));'),
   'fills-the-disk': hostile(
