@@ -27,7 +27,9 @@ import {
 
 export async function signals(s: Step): Promise<void> {
   const { read, write } = pipe();
-  s.cleanup('close the pipe that it reads from', () => [read, write].forEach(closeQuietly));
+  const ends = [read, write];
+  const close = (): void => ends.splice(0).forEach(closeQuietly);
+  s.cleanup('close the pipe that it reads from', close);
   const script = 'trap "" HUP; trap "exit 9" TERM; trap : USR1; while :; do read line; done';
   const pid = await start(s, ['/bin/sh', '-c', script], () => dup2(read, 0));
   await eventually(() => signalsOf(readStatus(pid)!.signals.caught).includes('SIGUSR1'));
@@ -53,6 +55,8 @@ export async function signals(s: Step): Promise<void> {
     waiting: signalsOf(BigInt(`0x${readStatus(pid)!.lines['ShdPnd']}`)).join(' '),
   });
   s.call(`kill(${pid}, SIGCONT)`, (kill(pid, SIGNALS['SIGCONT']!), 0));
+  // A shell looks for signals between its commands. Stopped just before read(2), it would now wait there, and not look.
+  close();
   const end = waitpid(pid);
   s.claim(
     'it waited until the process went on, which then ended as it chose',
