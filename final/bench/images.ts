@@ -2,12 +2,12 @@ import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { cpus, loadavg, release, tmpdir, totalmem } from 'node:os';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
 import { makeExecutable } from '../../chapters/01-processes/index.ts';
 import { startRegistry } from '../../chapters/04-overlayfs/index.ts';
 import { makeTree, pushLoad } from './images-load.ts';
 import { isThere, peakOf, startDocker, timed, type Docker, type Run } from './images-run.ts';
 import { costOf } from './kernel-measure.ts';
+import { readOptions } from './options.ts';
 
 export const summary =
   'pull, unpack, commit and diff: time and memory, beside skopeo with umoci, and dockerd (--rounds N, --json)';
@@ -15,6 +15,7 @@ export const summary =
 const USAGE = `npm run bench -- images [--json] [--rounds N]
   --json      the same as data
   --rounds N  how often each is measured (3)`;
+const COUNTS = { rounds: { ordinary: 3, limit: 100 } };
 
 /** What is compared: a step, and whose program does it. */
 interface Row {
@@ -30,7 +31,7 @@ interface Row {
 
 /** Measures, and prints a table or JSON. @returns 0, 1 when the goal is missed (memory), 2 for what cannot be done */
 export async function run(args: string[]): Promise<number> {
-  const options = read(args);
+  const options = readOptions('images', USAGE, COUNTS, args);
   if (typeof options === 'string') {
     (options === USAGE ? console.log : console.error)(options);
     return options === USAGE ? 0 : 2;
@@ -205,27 +206,6 @@ function dockerd(
       },
     },
   };
-}
-
-/** The options, or what to say instead. */
-function read(args: string[]): { json: boolean; rounds: number } | string {
-  try {
-    const { values } = parseArgs({
-      args,
-      options: {
-        json: { type: 'boolean', default: false },
-        rounds: { type: 'string', default: '3' },
-        help: { type: 'boolean', short: 'h' },
-      },
-    });
-    if (values.help) return USAGE;
-    const rounds = Number(values.rounds);
-    if (!Number.isInteger(rounds) || rounds < 1 || rounds > 100)
-      return `bench images: --rounds ${values.rounds}: give a number from 1 to 100`;
-    return { json: values.json, rounds };
-  } catch (error) {
-    return `bench images: ${(error as Error).message}`;
-  }
 }
 
 function table(rows: readonly Row[]): string {

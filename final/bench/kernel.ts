@@ -1,9 +1,9 @@
-import { parseArgs } from 'node:util';
 import { singleThreaded } from '../../chapters/01-processes/index.ts';
 import { cgroupCosts, namespaceCosts, processCosts, type Row } from './kernel-costs.ts';
 import { growth, type Growth } from './kernel-growth.ts';
 import { catchInterrupts, Interrupted, line, machine, ms } from './kernel-measure.ts';
 import { runcCosts } from './kernel-runc.ts';
+import { readOptions } from './options.ts';
 
 export const summary =
   'processes, namespaces and cgroups: what each costs, beside unshare(1) and runc, and from 1 to 500 at once';
@@ -12,10 +12,11 @@ const USAGE = `npm run bench -- kernel [--json] [--rounds N] [--most N]
   --json      the same as data
   --rounds N  how often each is measured (30)
   --most N    how many at once, at the most (500)`;
+const COUNTS = { rounds: { ordinary: 30, limit: 10_000 }, most: { ordinary: 500, limit: 10_000 } };
 
 /** Measures, and prints a table or JSON. Leaves nothing, also when interrupted. */
 export async function run(args: string[]): Promise<number> {
-  const options = read(args);
+  const options = readOptions('kernel', USAGE, COUNTS, args);
   if (typeof options === 'string') {
     (options === USAGE ? console.log : console.error)(options);
     return options === USAGE ? 0 : 2;
@@ -49,35 +50,6 @@ export async function run(args: string[]): Promise<number> {
     return 130;
   } finally {
     release();
-  }
-}
-
-interface Options {
-  json: boolean;
-  rounds: number;
-  most: number;
-}
-
-/** The options, or what to say instead. */
-function read(args: string[]): Options | string {
-  try {
-    const { values } = parseArgs({
-      args,
-      options: {
-        json: { type: 'boolean', default: false },
-        rounds: { type: 'string', default: '30' },
-        most: { type: 'string', default: '500' },
-        help: { type: 'boolean', short: 'h' },
-      },
-    });
-    if (values.help) return USAGE;
-    const [rounds, most] = [values.rounds, values.most].map(Number) as [number, number];
-    for (const [name, value] of Object.entries({ rounds, most }))
-      if (!Number.isInteger(value) || value < 1 || value > 10_000)
-        return `bench kernel: --${name} ${values[name as 'rounds']}: give a number from 1 to 10000`;
-    return { json: values.json, rounds, most };
-  } catch (error) {
-    return `bench kernel: ${(error as Error).message}`;
   }
 }
 

@@ -1,10 +1,10 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
 import { catchInterrupts, Interrupted, line, machine, ms } from './kernel-measure.ts';
 import { bundles, gather } from './runtime-contenders.ts';
 import { crowd, memoryOf, stepCosts, sweep, type Costs, type Crowd, type Memory } from './runtime-steps.ts';
+import { readOptions } from './options.ts';
 
 export const summary =
   'myrunc beside runc, crun and an empty Node: each command, memory, and up to 100 containers at once';
@@ -13,10 +13,11 @@ const USAGE = `npm run bench -- runtime [--json] [--rounds N] [--most N]
   --json      the same as data
   --rounds N  how often each is measured (20)
   --most N    how many containers at once, at the most (100)`;
+const COUNTS = { rounds: { ordinary: 20, limit: 10_000 }, most: { ordinary: 100, limit: 10_000 } };
 
 /** Measures, and prints tables or JSON. Leaves nothing, also when interrupted. */
 export async function run(args: string[]): Promise<number> {
-  const options = read(args);
+  const options = readOptions('runtime', USAGE, COUNTS, args);
   if (typeof options === 'string') {
     (options === USAGE ? console.log : console.error)(options);
     return options === USAGE ? 0 : 2;
@@ -78,26 +79,3 @@ const memoryTable = (rows: readonly Memory[]): string =>
       line(name, ...[create, waiting, running].map((bytes) => (bytes / 1e6).toFixed(1))),
     ),
   ].join('\n');
-
-/** The options, or what to say instead. */
-function read(args: string[]): { json: boolean; rounds: number; most: number } | string {
-  try {
-    const { values } = parseArgs({
-      args,
-      options: {
-        json: { type: 'boolean', default: false },
-        rounds: { type: 'string', default: '20' },
-        most: { type: 'string', default: '100' },
-        help: { type: 'boolean', short: 'h' },
-      },
-    });
-    if (values.help) return USAGE;
-    const [rounds, most] = [values.rounds, values.most].map(Number) as [number, number];
-    for (const [name, value] of Object.entries({ rounds, most }))
-      if (!Number.isInteger(value) || value < 1 || value > 10_000)
-        return `bench runtime: --${name} ${values[name as 'rounds']}: give a number from 1 to 10000`;
-    return { json: values.json, rounds, most };
-  } catch (error) {
-    return `bench runtime: ${(error as Error).message}`;
-  }
-}
