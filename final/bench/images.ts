@@ -7,7 +7,7 @@ import { startRegistry } from '../../chapters/04-overlayfs/index.ts';
 import { makeTree, pushLoad } from './images-load.ts';
 import { isThere, peakOf, startDocker, timed, type Docker, type Run } from './images-run.ts';
 import { costOf } from './kernel-measure.ts';
-import { readOptions } from './options.ts';
+import { readOptions } from './bench-options.ts';
 
 export const summary =
   'pull, unpack, commit and diff: time and memory, beside skopeo with umoci, and dockerd (--rounds N, --json)';

@@ -3,7 +3,7 @@ import { cgroupCosts, namespaceCosts, processCosts, type Row } from './kernel-co
 import { growth, type Growth } from './kernel-growth.ts';
 import { catchInterrupts, Interrupted, line, machine, ms } from './kernel-measure.ts';
 import { runcCosts } from './kernel-runc.ts';
-import { readOptions } from './options.ts';
+import { readOptions } from './bench-options.ts';
 
 export const summary =
   'processes, namespaces and cgroups: what each costs, beside unshare(1) and runc, and from 1 to 500 at once';

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { catchInterrupts, Interrupted, line, machine, ms } from './kernel-measure.ts';
 import { bundles, gather } from './runtime-contenders.ts';
 import { crowd, memoryOf, stepCosts, sweep, type Costs, type Crowd, type Memory } from './runtime-steps.ts';
-import { readOptions } from './options.ts';
+import { readOptions } from './bench-options.ts';
 
 export const summary =
   'myrunc beside runc, crun and an empty Node: each command, memory, and up to 100 containers at once';
