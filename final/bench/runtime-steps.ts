@@ -77,7 +77,10 @@ export async function memoryOf(contender: Contender, dir: string, bundle: string
     const pid = Number(readFileSync(pidFile, 'utf8'));
     const waiting = privateMemory(pid);
     await contender.run('start', id);
-    while (readFileSync(`/proc/${pid}/comm`, 'utf8').trim() !== 'sleep') await breathe();
+    for (const late = Date.now() + 60_000; readFileSync(`/proc/${pid}/comm`, 'utf8').trim() !== 'sleep';) {
+      if (Date.now() > late) throw new Error(`${contender.name}: the program has not begun within a minute`);
+      await breathe();
+    }
     return { name: contender.name, create, waiting, running: privateMemory(pid) };
   } finally {
     await contender.run('delete', '--force', id);

@@ -76,6 +76,6 @@ const memoryTable = (rows: readonly Memory[]): string =>
   [
     `\n${line('megabytes', 'create, peak', 'waiting', 'running')}`,
     ...rows.map(({ name, create, waiting, running }) =>
-      line(name, ...[create, waiting, running].map((bytes) => (bytes / 1e6).toFixed(1))),
+      line(name, ...[create, waiting, running].map((bytes) => (bytes / 1e6).toFixed(2))),
     ),
   ].join('\n');
