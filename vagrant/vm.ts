@@ -34,7 +34,7 @@ async function main(words: string[]): Promise<void> {
     .description('Boot kernels on this checkout, and run tests in them.')
     .argument(
       '[words...]',
-      'machines (all of them when none is named), then vitest filters (files or folders), or demos: those of all chapters, and npm start -- --once',
+      'machines (all of them when none is named), then vitest filters (files or folders), or demos: those of all chapters, and npm start -- --once; demo-04 is one of them',
     )
     .option('--limit <minutes>', 'the longest that a machine may run', minutes)
     .option('--out <folder>', 'where the reports go: FOLDER/MACHINE/STEP.json')
@@ -93,11 +93,15 @@ async function testIn(name: Name, filters: string[], { limit, out, signal }: Run
   const { why } = await boot(machine, steps, { limit: (limit ?? minutes) * 60, out, signal, onLine });
   if (!up) console.log(early.join('\n'));
   const outcomes = steps.map((step) => judge(step, out));
-  for (const { step, passed, failures } of outcomes) {
-    console.log(`━━ ${name}, ${step}: ${passed} passed, ${failures.length} failed`);
+  for (const { step, passed, failures, seconds } of outcomes) {
+    const time = seconds === undefined ? '' : ` (${seconds} s)`;
+    console.log(`━━ ${name}, ${step}: ${passed} passed, ${failures.length} failed${time}`);
     for (const failure of failures) console.log(chalk.red(`   ${failure}`));
   }
-  const good = why === undefined && outcomes.every(({ failures }) => failures.length === 0);
+  const again = steps.filter((_, i) => outcomes[i]!.failures.length > 0);
+  if (again.length > 0 && again.length < steps.length)
+    console.log(`   once more: npm run test:vm -- ${name} ${again.flatMap(({ words }) => words).join(' ')}`);
+  const good = why === undefined && again.length === 0;
   const seconds = Math.round((Date.now() - started) / 1000);
   const verdict = why ? `ended by ${why}` : good ? 'passed' : 'FAILED';
   console.log((good ? chalk.green : chalk.red)(`━━ ${name}: ${verdict} (${seconds} s)`));
