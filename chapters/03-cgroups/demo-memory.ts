@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { demo, isAlive, waitAsync, type Step } from '../01-processes/index.ts';
 import { readKeyed } from './control-file.ts';
-import { diskFolder, ending, eventually, groupsOf, runIn, startIn } from './demo-support.ts';
+import { diskFolder, ending, eventually, groupsOf, runIn, startIn, wrote } from './demo-support.ts';
 import { detectCgroups, openCgroup, type Cgroup } from './index.ts';
 
 // The third part of the demo: what memory is, who pays for it, and what happens at a limit.
@@ -139,7 +139,7 @@ async function high(s: Step): Promise<void> {
     return;
   }
   const cgroup = group(s, 'high', { unified: { 'memory.high': String(8 * MB) } });
-  s.call('write("memory.high", "8388608")', 7);
+  wrote(s, 'memory.high', 8 * MB);
   const pid = await startIn(cgroup, 'exec dd if=/dev/zero of=/dev/null bs=256M count=1 2>/dev/null');
   const events = (): Record<string, number> => readKeyed(join(cgroup.paths()['']!, 'memory.events')) ?? {};
   await eventually(() => (events()['high'] ?? 0) > 3 || !isAlive(pid));
@@ -161,7 +161,7 @@ async function oneOrAll(s: Step): Promise<void> {
   // The bystander holds little: the hog is the one to be killed.
   const bystander = await startIn(one, 'exec sleep 1000');
   const { status } = await runIn(one, HOG);
-  s.call(`write("${v2 ? 'memory.max' : 'memory.limit_in_bytes'}", "16777216")`, 8);
+  wrote(s, v2 ? 'memory.max' : 'memory.limit_in_bytes', 16 * MB);
   s.evidence('at the limit', {
     'the hog': ending(status),
     'a bystander in its group': isAlive(bystander) ? 'lives' : 'is dead',
@@ -174,7 +174,7 @@ async function oneOrAll(s: Step): Promise<void> {
   if (!v2) return waitsInstead(s);
   const all = group(s, 'all', { memory: limit, unified: { 'memory.oom.group': '1' } });
   withoutSwap(all);
-  s.call('write("memory.oom.group", "1")', 1);
+  wrote(s, 'memory.oom.group', 1);
   const other = await startIn(all, 'exec sleep 1000');
   await runIn(all, HOG);
   const end = await waitAsync(other);
@@ -193,7 +193,7 @@ async function waitsInstead(s: Step): Promise<void> {
   s.note('memory.oom.group is v2’s alone. What v1 has instead: nobody is killed, and who wants memory waits');
   const cgroup = group(s, 'waits', { memory: { limit: 16 * MB, disableOOMKiller: true } });
   withoutSwap(cgroup);
-  s.call('write("memory.oom_control", "1")', 1);
+  wrote(s, 'memory.oom_control', 1);
   const pid = await startIn(cgroup, DOUBLING);
   const control = (): Record<string, number> =>
     readKeyed(join(cgroup.paths()['memory']!, 'memory.oom_control')) ?? {};
