@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -53,6 +54,11 @@ async function test(words: string[], { limit, out }: Options): Promise<void> {
     const lacking = MACHINES[name].machine.missing();
     if (lacking) return refuse(`${name}: not installed: type apt-get install ${lacking}`);
   }
+  // In a machine there is no registry: what is missing is installed here.
+  const setup = spawnSync(process.execPath, [join(import.meta.dirname, '../workshop/setup.mjs')], {
+    stdio: 'inherit',
+  });
+  if (setup.status !== 0) return refuse('the set-up failed');
   const stop = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => stop.abort());
   const reports = out === undefined ? mkdtempSync(join(tmpdir(), 'workshop-vm-reports-')) : resolve(out);
