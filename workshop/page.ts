@@ -108,7 +108,7 @@ footer a { text-decoration: none; } footer small { display: block; color: var(--
 footer a:last-child { text-align: right; }
 /* What a program printed is folded rather than scrolled; what was typed stands out from it. */
 pre.language-console { white-space: pre-wrap; overflow-wrap: anywhere; color: var(--soft); }
-pre.language-console b { color: var(--ink); font-weight: 600; }
+pre.language-console :is(b, span) { display: block; padding-left: var(--hang); text-indent: calc(-1 * var(--hang)); } pre.language-console b { color: var(--ink); font-weight: 600; }
 /* Questions to answer before one looks. */
 .predict { margin: 2.6rem 0; padding: .2rem 1.3rem 1rem; background: var(--panel); border: 1px solid var(--rule); border-left: 5px solid var(--call); border-radius: 6px; }
 .predict h2 { border: 0; margin-top: .6rem; padding: 0; } .predict h2::before { content: '? '; color: var(--call); }
@@ -119,6 +119,6 @@ main > table { font-size: 15px; }
 /* Pictures are drawn on paper: in the dark they are turned over, colours kept. */
 @media (prefers-color-scheme: dark) { :root:not([data-theme=light]) img { filter: invert(.91) hue-rotate(180deg); } }
 :root[data-theme=dark] img { filter: invert(.91) hue-rotate(180deg); }
-@media (max-width: 40rem) { body { font-size: 16px; } h1 { font-size: 1.6rem; } h2 { font-size: 1.25rem; } code, pre { font-size: 12.5px; } .predict { padding: .1rem .9rem .7rem; } pre:not(.language-ts) { white-space: pre-wrap; overflow-wrap: anywhere; } }
+@media (max-width: 40rem) { body { font-size: 16px; } h1 { font-size: 1.6rem; } h2 { font-size: 1.25rem; } code, pre { font-size: 12.5px; } .predict { padding: .1rem .9rem .7rem; } pre:not(.language-ts) { white-space: pre-wrap; overflow-wrap: anywhere; } pre.language-console :is(b, span) { padding-left: min(var(--hang), 13ch); text-indent: calc(-1 * min(var(--hang), 13ch)); } }
 @media print { :root, :root[data-theme=dark] { color-scheme: light !important; } :root img, :root[data-theme] img { filter: none !important; } body { font-size: 11pt; } main { max-width: none; padding: 0; } pre, code { font-size: 9pt; } figure, img, table, .predict { break-inside: avoid; } .anchor, button, nav, .chapters, footer { display: none; } body { display: block; } pre { white-space: pre-wrap; } h2 { break-after: avoid; } }
 `;
