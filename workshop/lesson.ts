@@ -101,7 +101,7 @@ function consoleBlock(text: string): string {
 
 /** How far a line is set in when it goes on below. A line that is not itself set in has no columns: a little. characters */
 const hang = (line: string): number =>
-  (/^ /.test(line) && /^.{0,44} {2}(?=\S)|^ +/.exec(line)?.[0].length) || 2;
+  (/^ /.test(line) && /^.{0,56} {2}(?=\S)|^ +/.exec(line)?.[0].length) || 2;
 
 /** The section of questions that the reader is to answer before they look. */
 const asked = (html: string): string =>

@@ -82,7 +82,7 @@ h2 { font-size: 1.4rem; margin: 2.6rem 0 .8rem; padding-top: 1rem; border-top: 1
 h3 { font-size: 1.1rem; margin: 1.8rem 0 .5rem; }
 a { color: var(--accent); }
 img { max-width: 100%; height: auto; display: block; margin: 1.5rem auto; border-radius: 6px; }
-code, pre { font: 14px/1.55 ui-monospace, 'DejaVu Sans Mono', monospace; }
+code, pre { font: 13px/1.55 ui-monospace, 'DejaVu Sans Mono', monospace; }
 :not(pre) > code { background: var(--panel); border-radius: 3px; padding: .1em .3em; font-size: .82em; overflow-wrap: anywhere; }
 pre { background: var(--panel); border: 1px solid var(--rule); border-radius: 6px; padding: .9rem 1rem; overflow-x: auto; }
 .quote { margin: 1.4rem 0; }
