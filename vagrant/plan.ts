@@ -79,8 +79,14 @@ function demos(): Step[] {
 
 const show = (name: string, command: string): Step => ({ name, command, vitest: false, words: [name] });
 
+/** A command of whoever asks, which passes when its status is 0. @throws Error when it has more than one line: a plan has a line a step */
+export function commandStep(command: string): Step {
+  if (/[\n\t]/.test(command)) throw new Error('a command for a machine is one line, without tabs');
+  return { name: 'command', command, vitest: false, words: ['--run', quoted(command)] };
+}
+
 /** A machine in software is slow, the more so when its host is busy: what hangs is ended by the machine's time limit. milliseconds */
-const PATIENCE = 600_000;
+const PATIENCE = 300_000;
 
 const vitest = (name: string, words: readonly string[], excluded: readonly string[]): Step => ({
   name,

@@ -5,8 +5,8 @@ import { join, resolve } from 'node:path';
 import chalk from 'chalk';
 import { Command, InvalidArgumentError } from 'commander';
 import { boot } from './boot.ts';
-import type { Machine } from './machine.ts';
-import { stepsFor } from './plan.ts';
+import type { Machine, Step } from './machine.ts';
+import { commandStep, stepsFor } from './plan.ts';
 import { judge } from './reports.ts';
 import { qemu } from './qemu.ts';
 import { hybrid, systemd } from './systemd.ts';
@@ -24,6 +24,7 @@ const MACHINES: Record<
 type Name = keyof typeof MACHINES;
 
 interface Options {
+  run?: Step;
   limit?: number;
   out?: string;
 }
@@ -37,6 +38,11 @@ async function main(words: string[]): Promise<void> {
       '[words...]',
       'machines (all of them when none is named), then vitest filters (files or folders), or demos: those of all chapters, and npm start -- --once; demo-04 is one of them',
     )
+    .option(
+      '--run <command>',
+      'this in the place of tests, in a shell: --run "npm run bench -- kernel"',
+      runOf,
+    )
     .option('--limit <minutes>', 'the longest that a machine may run', minutes)
     .option('--out <folder>', 'where the reports go: FOLDER/MACHINE/STEP.json')
     .addHelpText(
@@ -47,7 +53,7 @@ async function main(words: string[]): Promise<void> {
   await program.parseAsync(words, { from: 'user' });
 }
 
-async function test(words: string[], { limit, out }: Options): Promise<void> {
+async function test(words: string[], { run, limit, out }: Options): Promise<void> {
   const [names, filters] = chosen(words);
   if (process.getuid?.() !== 0) return refuse('not root: type sudo npm run test:vm');
   for (const name of names) {
@@ -66,7 +72,8 @@ async function test(words: string[], { limit, out }: Options): Promise<void> {
     let good = true;
     for (const name of names) {
       if (stop.signal.aborted) break;
-      good = (await testIn(name, filters, { limit, out: join(reports, name), signal: stop.signal })) && good;
+      const steps = run && filters.length === 0 ? [run] : [...stepsFor(name, filters), ...(run ? [run] : [])];
+      good = (await testIn(name, steps, { limit, out: join(reports, name), signal: stop.signal })) && good;
     }
     process.exitCode = stop.signal.aborted ? 130 : good ? 0 : 1;
   } finally {
@@ -81,9 +88,8 @@ interface Run {
 }
 
 /** Boots one machine, prints what it prints, and then what came of it. Returns whether every step passed. */
-async function testIn(name: Name, filters: string[], { limit, out, signal }: Run): Promise<boolean> {
+async function testIn(name: Name, steps: Step[], { limit, out, signal }: Run): Promise<boolean> {
   const { machine, minutes } = MACHINES[name];
-  const steps = stepsFor(name, filters);
   const started = Date.now();
   rmSync(out, { recursive: true, force: true });
   mkdirSync(out, { recursive: true });
@@ -123,6 +129,14 @@ function chosen(words: readonly string[]): [Name[], string[]] {
     names.length > 0 ? names : (Object.keys(MACHINES) as Name[]),
     words.slice(end < 0 ? words.length : end),
   ];
+}
+
+function runOf(command: string): Step {
+  try {
+    return commandStep(command);
+  } catch (error) {
+    throw new InvalidArgumentError((error as Error).message);
+  }
 }
 
 function minutes(text: string): number {

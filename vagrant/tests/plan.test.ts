@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { BEYOND_UML, PLANS, stepsFor } from '../plan.ts';
+import { BEYOND_UML, commandStep, PLANS, stepsFor } from '../plan.ts';
 
 const beyond = Object.keys(BEYOND_UML);
 const command = (...args: Parameters<typeof stepsFor>): string => stepsFor(...args)[0]!.command;
@@ -45,4 +45,14 @@ test('the demos of all chapters, and the engine’s proof, are steps of their ow
   expect(names('qemu', [])).toEqual(['suites', ...all]);
   expect(names('systemd', ['start', 'demo-04'])).toEqual(['demo-04', 'start']);
   expect(names('systemd', ['demo-04', 'chapters/04'])).toEqual(['suites', 'demo-04']);
+});
+
+test('any command is a step, named as it was typed; one that would be two lines of the plan is refused', () => {
+  expect(commandStep(`echo "it's"`)).toEqual({
+    name: 'command',
+    command: `echo "it's"`,
+    vitest: false,
+    words: ['--run', `'echo "it'\\''s"'`],
+  });
+  expect(() => commandStep('true\nreboot')).toThrow('a command for a machine is one line, without tabs');
 });
