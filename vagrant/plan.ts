@@ -48,9 +48,7 @@ export function stepsFor(machine: keyof typeof PLANS, filters: readonly string[]
   const isShow = (word: string): boolean => word === DEMOS || shows.some(({ name }) => name === word);
   const given = filters.filter((word) => !isShow(word));
   const plan: (typeof PLANS)[keyof typeof PLANS] =
-    filters.length === 0
-      ? PLANS[machine]
-      : { suites: given.length > 0 ? [given] : [], demos: filters.includes(DEMOS) };
+    filters.length === 0 ? PLANS[machine] : { suites: runsOf(given), demos: filters.includes(DEMOS) };
   const beyond = machine === 'qemu' ? [] : Object.keys(BEYOND_UML);
   return [
     ...plan.suites.map((suite) => {
@@ -64,6 +62,12 @@ export function stepsFor(machine: keyof typeof PLANS, filters: readonly string[]
     }),
     ...shows.filter(({ name }) => plan.demos || filters.includes(name)),
   ];
+}
+
+/** Whole suites run one after the other, as they do in the plan; what else is named runs in one go. */
+function runsOf(words: string[]): string[][] {
+  if (words.every((word) => SUITES.includes(word))) return words.map((word) => [word]);
+  return [words];
 }
 
 /** Each passes when every claim held. */
@@ -85,7 +89,7 @@ export function commandStep(command: string): Step {
   return { name: 'command', command, vitest: false, words: ['--run', quoted(command)] };
 }
 
-/** A machine in software is slow, the more so when its host is busy: what hangs is ended by the machine's time limit. milliseconds */
+/** A machine in software is slow, the more so when its host is busy. What hangs is ended by vitest's set-up, or by the machine's time limit. milliseconds */
 const PATIENCE = 300_000;
 
 const vitest = (name: string, words: readonly string[], excluded: readonly string[]): Step => ({

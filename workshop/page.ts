@@ -87,8 +87,8 @@ code, pre { font: 13px/1.55 ui-monospace, 'DejaVu Sans Mono', monospace; }
 pre { background: var(--panel); border: 1px solid var(--rule); border-radius: 6px; padding: .9rem 1rem; overflow-x: auto; }
 .quote { margin: 1.4rem 0; }
 .quote figcaption { font: 12px ui-monospace, monospace; padding-bottom: .3rem; } .quote figcaption a { color: var(--soft); text-decoration: none; } .quote figcaption a:hover { text-decoration: underline; }
-/* Code is wider than prose, as far as there is room: its lines have up to 110 characters. */
-@media (min-width: 65rem) { main > .quote { margin-inline: calc(-1 * clamp(0rem, (100vw - 65rem) / 2, 8rem)); } }
+/* Code is wider than prose, as far as there is room: its lines have up to 110 characters. So is a table of five columns. */
+@media (min-width: 65rem) { main > :is(.quote, table:has(th:nth-child(5))) { margin-inline: calc(-1 * clamp(0rem, (100vw - 65rem) / 2, 8rem)); } }
 .quote pre { margin: 0; border-left: 4px solid var(--accent); }
 table { border-collapse: collapse; font: 14px/1.5 system-ui, sans-serif; display: block; overflow-x: auto; }
 th, td { border: 1px solid var(--rule); padding: .4rem .5rem; text-align: left; vertical-align: top; }

@@ -24,6 +24,13 @@ test('each suite of the long run is a step, whose report says what to type to ha
     expect(existsSync(join(import.meta.dirname, '../..', words.join()))).toBe(true);
     expect(stepsFor('uml', words)).toEqual([{ name: 'suites', command, vitest: true, words }]);
   }
+  const last = steps.slice(-2);
+  expect(
+    stepsFor(
+      'uml',
+      last.flatMap(({ words }) => words),
+    ),
+  ).toEqual(last);
 });
 
 test('filters take the place of a machine’s suites; the very file that is named is run', () => {
