@@ -72,7 +72,7 @@ function kindsOf(cgroup: Cgroup): { anon: number; file: number; active: number; 
 
 function show(cgroup: Cgroup): string {
   const { anon, file, active, inactive } = kindsOf(cgroup);
-  return `anonymous ${anon} MB, file ${file} MB (active ${active}, inactive ${inactive})`;
+  return `anonymous ${anon}, file ${file} (active ${active}, inactive ${inactive})`;
 }
 
 /** Makes a file of 16 MB in the cgroup's account. */
@@ -104,18 +104,15 @@ async function kinds(s: Step): Promise<void> {
   // dd holds a buffer of that size as long as it runs.
   const pid = await startIn(cgroup, 'exec dd if=/dev/zero of=/dev/null bs=16M 2>/dev/null');
   const anonHeld = await eventually(() => kindsOf(cgroup).anon >= 15);
-  seen['a program that holds 16 MB'] = show(cgroup);
+  seen['a program holds 16 MB'] = show(cgroup);
   cgroup.kill();
   await waitAsync(pid);
   const anonGone = await eventually(() => kindsOf(cgroup).anon < 2);
   seen['it has ended'] = show(cgroup);
-  s.evidence('memory.stat', seen);
+  s.evidence('memory.stat, in MB', seen);
   s.claim('what a program holds is anonymous, and goes with it', anonHeld && anonGone);
   if (folder)
-    s.claim(
-      'what was written stays, when nobody is left: it could be dropped at any time',
-      kindsOf(cgroup).file >= 15,
-    );
+    s.claim('what was written stays though nobody is left, until it is dropped', kindsOf(cgroup).file >= 15);
 }
 
 async function shared(s: Step): Promise<void> {
@@ -126,7 +123,10 @@ async function shared(s: Step): Promise<void> {
   await write(first, file);
   await runIn(second, `cat ${file} >/dev/null`);
   await eventually(() => kindsOf(first).file >= 15);
-  s.evidence('both have read the same 16 MB', { 'the first': show(first), 'the second': show(second) });
+  s.evidence('both have read the same 16 MB, and pay in MB', {
+    'the first': show(first),
+    'the second': show(second),
+  });
   s.claim('the first one pays', kindsOf(first).file >= 15);
   s.claim('the second reads for nothing', kindsOf(second).file < 4);
 }
