@@ -169,13 +169,18 @@ export async function resolveImage(
     return { ...resolved, indexes: [target, ...resolved.indexes] };
   }
   const manifest = checkManifest(target.digest, await readJson(content, target.digest));
-  const config = checkConfig(manifest.config.digest, await readJson(content, manifest.config.digest));
-  const diffIds = config.rootfs.diff_ids;
-  if (diffIds.length !== manifest.layers.length)
-    throw dataLoss(
-      `${manifest.config.digest}: ${diffIds.length} diff_ids for ${manifest.layers.length} layers`,
-    );
-  return { descriptor: target, indexes: [], manifest, config };
+  return { descriptor: target, indexes: [], manifest, config: await readConfig(content, manifest) };
+}
+
+/** The configuration that a manifest names. @throws StoreError NOT_FOUND, DATA_LOSS when it is none, or one for other layers */
+export async function readConfig(
+  content: ContentStore,
+  { config: { digest }, layers }: Manifest,
+): Promise<ImageConfig> {
+  const config = checkConfig(digest, await readJson(content, digest));
+  const { length } = config.rootfs.diff_ids;
+  if (length !== layers.length) throw dataLoss(`${digest}: ${length} diff_ids for ${layers.length} layers`);
+  return config;
 }
 
 /** Documents are read into memory; a blob of more bytes is none. */

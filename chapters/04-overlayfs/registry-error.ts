@@ -1,3 +1,6 @@
+import { STATUS_CODES } from 'node:http';
+import { printable } from './errors.ts';
+
 /** A registry's answer "no". Source: distribution-spec, "Error Codes". */
 export class RegistryError extends Error {
   override readonly name = 'RegistryError';
@@ -32,35 +35,46 @@ export class Unreachable extends Error {
   }
 }
 
-/** What a registry says when it refuses: `{"errors": [{"code", "message", "detail"}]}`, or anything. */
+/**
+ * What a registry says when it refuses: `{"errors": [{"code", "message", "detail"}]}`, or anything.
+ * @param retryAfter seconds, or a date: RFC 9110, section 10.2.3
+ */
 export function refusal(what: string, status: number, body: string, retryAfter?: string): RegistryError {
-  let [code, message] = ['', ''];
-  try {
-    const { errors, details } = JSON.parse(body) as {
-      errors?: { code?: string; message?: string }[];
-      details?: string;
-    };
-    code = errors?.[0]?.code ?? '';
-    message = errors?.[0]?.message ?? details ?? '';
-  } catch {
-    // Proxies answer with pages.
-  }
-  const seconds = /^\d+$/.test(retryAfter ?? '') ? Number(retryAfter) : undefined;
-  const text = message || STATUS_TEXT[status] || `HTTP status ${status}`;
-  return new RegistryError(
-    status,
-    `${what}: ${code ? `${code.toLowerCase().replaceAll('_', ' ')}: ` : ''}${text}`,
-    {
-      code,
-      retryAfter: seconds === undefined ? undefined : seconds * 1000,
-    },
-  );
+  const { code, message } = complaint(body);
+  const wait = delayOf(retryAfter);
+  const said = printable(message) || STATUS_TEXT[status] || `HTTP status ${status}${named(status)}`;
+  const word = code && `${code.toLowerCase().replaceAll('_', ' ')}: `;
+  const advice = wait ? ` (it asks to be left alone for ${Math.ceil(wait / 1000)} s)` : '';
+  return new RegistryError(status, `${what}: ${word}${said}${advice}`, { code, retryAfter: wait });
 }
+
+/** The first of a registry's errors; empty texts where there is none. Proxies answer with pages, and others with what they like. */
+function complaint(body: string): { code: string; message: string } {
+  const text = (value: unknown): string => (typeof value === 'string' ? value : '');
+  try {
+    const { errors, details } = JSON.parse(body) as { errors?: unknown; details?: unknown };
+    const first = ((Array.isArray(errors) && (errors[0] as unknown)) || {}) as Record<string, unknown>;
+    const code = text(first['code']);
+    return { code: /^\w{1,100}$/.test(code) ? code : '', message: text(first['message']) || text(details) };
+  } catch {
+    return { code: '', message: '' };
+  }
+}
+
+/** Milliseconds from now; `undefined` for what is neither seconds nor a date to come. */
+function delayOf(header = ''): number | undefined {
+  if (/^\d{1,9}$/.test(header)) return Number(header) * 1000;
+  const left = Date.parse(header) - Date.now();
+  return /[a-z]/i.test(header) && left > 0 ? left : undefined;
+}
+
+const named = (status: number): string => (STATUS_CODES[status] ? ` (${STATUS_CODES[status]})` : '');
 
 const STATUS_TEXT: Record<number, string> = {
   401: 'authentication required',
   403: 'access denied',
   404: 'not found',
+  413: 'larger than the registry, or a proxy before it, takes (HTTP status 413)',
   429: 'too many requests',
 };
 
