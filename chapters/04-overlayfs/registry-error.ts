@@ -10,16 +10,23 @@ export class RegistryError extends Error {
   readonly code: string;
   /** How long it asks to be left alone, in milliseconds. */
   readonly retryAfter: number | undefined;
+  /** What it said: the message without what it is about. */
+  readonly said: string;
 
   constructor(
     status: number,
     message: string,
-    { code = '', retryAfter }: { code?: string; retryAfter?: number | undefined } = {},
+    {
+      code = '',
+      retryAfter,
+      said = message,
+    }: { code?: string; retryAfter?: number | undefined; said?: string } = {},
   ) {
     super(message);
     this.status = status;
     this.code = code;
     this.retryAfter = retryAfter;
+    this.said = said;
   }
 }
 
@@ -42,10 +49,11 @@ export class Unreachable extends Error {
 export function refusal(what: string, status: number, body: string, retryAfter?: string): RegistryError {
   const { code, message } = complaint(body);
   const wait = delayOf(retryAfter);
-  const said = printable(message) || STATUS_TEXT[status] || `HTTP status ${status}${named(status)}`;
-  const word = code && `${code.toLowerCase().replaceAll('_', ' ')}: `;
+  const word = code.toLowerCase().replaceAll('_', ' ');
+  const text = [word, printable(message)].filter(Boolean).join(': ') || STATUS_TEXT[status];
   const advice = wait ? ` (it asks to be left alone for ${Math.ceil(wait / 1000)} s)` : '';
-  return new RegistryError(status, `${what}: ${word}${said}${advice}`, { code, retryAfter: wait });
+  const said = `${text ?? `received unexpected HTTP status: ${status} ${STATUS_CODES[status] ?? ''}`.trim()}${advice}`;
+  return new RegistryError(status, `${what}: ${said}`, { code, retryAfter: wait, said });
 }
 
 /** The first of a registry's errors; empty texts where there is none. Proxies answer with pages, and others with what they like. */
@@ -68,14 +76,13 @@ function delayOf(header = ''): number | undefined {
   return /[a-z]/i.test(header) && left > 0 ? left : undefined;
 }
 
-const named = (status: number): string => (STATUS_CODES[status] ? ` (${STATUS_CODES[status]})` : '');
-
+/** For registries that say nothing themselves: Docker's words, where it has some. */
 const STATUS_TEXT: Record<number, string> = {
-  401: 'authentication required',
-  403: 'access denied',
+  401: 'unauthorized: authentication required',
+  403: 'denied: requested access to the resource is denied',
   404: 'not found',
   413: 'larger than the registry, or a proxy before it, takes (HTTP status 413)',
-  429: 'too many requests',
+  429: 'toomanyrequests: too many requests',
 };
 
 /** Whether the same request may succeed later: nobody answered, or the registry is in trouble. */

@@ -1,4 +1,4 @@
-import { request as httpRequest, type IncomingMessage } from 'node:http';
+import { request as httpRequest, type ClientRequest, type IncomingMessage } from 'node:http';
 import { request as httpsRequest, type Agent as HttpsAgent } from 'node:https';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
@@ -76,9 +76,10 @@ export function openHttp({
       if (signal?.aborted) return fail(signal.reason);
       const secure = url.protocol === 'https:';
       const proxy = proxyFor(url, environment);
+      const isLarge = typeof body === 'function' && Number(headers['Content-Length']) > LARGE;
       const options = {
         method,
-        headers: { 'User-Agent': 'mydocker', ...headers },
+        headers: { 'User-Agent': 'mydocker', ...headers, ...(isLarge && { Expect: '100-continue' }) },
         timeout: stall, // connecting is part of it; request.setTimeout() would begin to count after that
         ...(signal && { signal }),
       };
@@ -99,9 +100,12 @@ export function openHttp({
         begun = answer;
         resolve({ status: answer.statusCode ?? 0, headers: answer.headers, body: answer, url });
       });
-      if (body === undefined || body instanceof Uint8Array) request.end(body);
-      // A registry that answers before it has everything (401, 413) ends the sending; its answer is what counts.
-      else pipeline(Readable.from(body(), { objectMode: false }), request).catch(fail);
+      if (typeof body !== 'function') return void request.end(body);
+      const wanted = isLarge ? isWanted(request) : Promise.resolve(true);
+      wanted
+        // An answer that comes before everything is sent is what counts, and ends the sending.
+        .then((yes) => (yes ? pipeline(Readable.from(body(), { objectMode: false }), request) : undefined))
+        .catch(fail);
     });
   }
 
@@ -135,6 +139,30 @@ export function openHttp({
     },
   };
 }
+
+/**
+ * Whether the other side, having looked at the head of a request, wants the body: `100 Continue`. Whoever refuses (401, 413) can so do it
+ * before the bytes; an answer that comes while nobody reads them is lost when the connection breaks under them.
+ * Source: RFC 9110, section 10.1.1.
+ */
+function isWanted(request: ClientRequest): Promise<boolean> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(() => resolve(true), PATIENCE);
+    request.once('continue', () => resolve(true));
+    request.once('close', () => resolve(false));
+    request.once('close', () => clearTimeout(timer));
+    request.once('response', (answer: IncomingMessage) => {
+      resolve(false);
+      // A connection on which a body is missing is of no use for the next request.
+      answer.once('end', () => request.writableEnded || request.destroy());
+    });
+  });
+}
+
+/** Bodies of more bytes are not sent before they are wanted: as curl does it. */
+const LARGE = 1 << 20;
+/** How long that may take, in milliseconds: some servers never say it. */
+const PATIENCE = 1000;
 
 /** What a connection ends with on which nothing came for so long, in milliseconds. */
 const stalled = (time: number): Error =>

@@ -1,5 +1,8 @@
+import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { connect, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import {
@@ -143,8 +146,8 @@ const CASES: Case[] = [
     'app:1: manifest unknown: manifest unknown',
     1,
   ),
-  manifest('answers 403', status(403), 'app:1: access denied', 1),
-  manifest('answers 401 and does not say what it wants', status(401), 'app:1: authentication required', 1),
+  manifest('answers 403', status(403), 'app:1: denied: requested access to the resource is denied', 1),
+  manifest('answers 401 and does not say what it wants', status(401), 'app:1: unauthorized: authentication required', 1),
   manifest(
     'wants a login of another kind',
     status(401, { 'WWW-Authenticate': 'Negotiate' }),
@@ -155,7 +158,7 @@ const CASES: Case[] = [
   manifest(
     'takes no password',
     status(401, { 'WWW-Authenticate': 'Basic realm="x"' }),
-    'app:1: authentication required',
+    'app:1: unauthorized: authentication required',
     2,
     login,
   ),
@@ -165,8 +168,8 @@ const CASES: Case[] = [
     'a token server at "file:///etc/passwd": no address',
     1,
   ),
-  manifest('answers 500 each time', status(500, {}, '<html>'), 'HTTP status 500 (Internal Server Error)', 4),
-  manifest('answers 429 each time', status(429, { 'Retry-After': '0' }), 'app:1: too many requests', 4),
+  manifest('answers 500 each time', status(500, {}, '<html>'), 'received unexpected HTTP status: 500 Internal Server Error', 4),
+  manifest('answers 429 each time', status(429, { 'Retry-After': '0' }), 'app:1: toomanyrequests: too many requests', 4),
   manifest(
     'asks for an hour’s pause',
     status(429, { 'Retry-After': '3600' }, '{"errors":[{"code":"TOOMANYREQUESTS","message":"rate limit"}]}'),
@@ -209,7 +212,7 @@ const CASES: Case[] = [
   blob('knows no ranges, and closes after a part each time', partOf(5000, 'closes', false), 'the connection broke off', 4),
   blob('knows no ranges, and stalls after a part each time', partOf(5000, 'stalls', false), 'the registry stalls', 2, SHORT),
   blob('is not there', status(404), /^RegistryError: blob sha256:\w+ of 127.*\/app: not found$/, 1),
-  blob('answers 502 each time', status(502), 'HTTP status 502 (Bad Gateway)', 4),
+  blob('answers 502 each time', status(502), 'received unexpected HTTP status: 502 Bad Gateway', 4),
   blob('is redirected in a circle', redirected(() => `/v2/app/blobs/${BLOB()}`), /redirected without end: to http/, 6),
   blob('is redirected to a file', redirected(() => 'file:///etc/passwd'), 'redirected to "file:///etc/passwd": only http', 1),
   blob('is redirected to nowhere', redirected(() => 'http://127.0.0.1:1/x'), 'ECONNREFUSED', 4),
@@ -271,6 +274,31 @@ describe('a registry that', () => {
   });
 });
 
+/** Listens, and never accepts; its queue is full. What the kernel gets for it, it drops. */
+const DEAF = `require('net').createServer().listen({ port: 0, host: '127.0.0.1', backlog: 1 }, function () {
+  console.log(this.address().port);
+})`;
+
+test('a registry that cannot even be connected to is given up as one that says nothing', async () => {
+  const deaf = spawn(process.execPath, ['-e', DEAF], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+    timeout: 60_000,
+  });
+  const callers: Socket[] = [];
+  try {
+    const [port] = (await once(deaf.stdout, 'data')) as [Buffer];
+    deaf.kill('SIGSTOP');
+    for (let i = 0; i < 4; i++) callers.push(connect(Number(port), '127.0.0.1').on('error', () => undefined));
+    const reference = parseReference(`127.0.0.1:${Number(port)}/app`);
+    const pulling = pullImage(content, reference, { ...SHORT, pause: 1 });
+    await expect(pulling).rejects.toThrow('/v2/: no byte for 0.5 s: the registry stalls');
+  } finally {
+    for (const caller of callers) caller.destroy();
+    deaf.kill('SIGKILL');
+    await once(deaf, 'exit');
+  }
+});
+
 describe('a download that goes on', () => {
   beforeEach(async () => {
     const left = await content.writer(`blob-${BLOB()}`, { expected: BLOB(), total: layer.length });
@@ -304,7 +332,7 @@ describe('a download that goes on', () => {
 
   test('and is answered 416 each time ends', async () => {
     misbehave(BLOB(), status(416));
-    await expect(pull()).rejects.toThrow('HTTP status 416');
+    await expect(pull()).rejects.toThrow('HTTP status: 416');
     expect(asked(BLOB())).toBe(2);
   });
 });
@@ -389,8 +417,8 @@ describe('a password', () => {
     ['gives a token', status(200, {}, '{"token":"t"}'), undefined],
     ['gives one by its other name', status(200, {}, '{"token":"","access_token":"a.b-c=","expires_in":"x"}'), undefined],
     ['knows no such name', status(401, {}, '{"details":"incorrect username or password"}'), 'incorrect username or password'],
-    ['is not to be used', status(403), 'access denied'],
-    ['is in trouble', status(503), 'HTTP status 503 (Service Unavailable)'],
+    ['is not to be used', status(403), 'denied: requested access'],
+    ['is in trouble', status(503), 'received unexpected HTTP status: 503 Service Unavailable'],
     ['says nothing', nothing, 'the registry stalls'],
     ['gives no token', status(200, {}, '{}'), 'its answer holds no token'],
     ['gives what is no token', status(200, {}, '{"token":"a\\r\\nX-Evil: 1"}'), 'its answer holds no token'],
@@ -421,7 +449,9 @@ describe('a password', () => {
       redirected(() => `http://${registry.host}/steal`),
     );
     const outcome = pull({ credentials: async () => ({ identityToken: 'long-lived' }) });
-    await expect(outcome).rejects.toThrow(`token server http://${other.host}/token: HTTP status 307`);
+    await expect(outcome).rejects.toThrow(
+      `token server http://${other.host}/token: received unexpected HTTP status: 307`,
+    );
     expect(asked('steal')).toBe(0);
   });
 

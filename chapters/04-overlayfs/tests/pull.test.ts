@@ -244,7 +244,7 @@ describe('a registry on a bad day', () => {
       return true;
     };
     await expect(pull()).rejects.toThrow(
-      `blob ${digestOf(bad)} of ${registry.host}/app: HTTP status 503 (Service Unavailable)`,
+      `blob ${digestOf(bad)} of ${registry.host}/app: received unexpected HTTP status: 503 Service Unavailable`,
     );
     expect(asked(new RegExp(digestOf(bad)))).toHaveLength(5);
     expect((await content.readAll(digestOf(good))).equals(good)).toBe(true);
