@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { defineConfig } from 'vitest/config';
 
 /**
@@ -27,6 +28,7 @@ export default defineConfig({
     fileParallelism: false,
     testTimeout: 120_000,
     hookTimeout: 120_000,
+    globalSetup: join(import.meta.dirname, 'workshop/stuck-tests.ts'),
     allowOnly: false,
     passWithNoTests: false,
   },

@@ -1,6 +1,6 @@
 #!/bin/bash
 # In the virtual machine, after guest-init.sh: runs what /job/steps says, a line a step (its name, a tab, a command), and gives each step's
-# status, and what it wrote to its $REPORT, back to the host: as a tar archive on the disk $REPORTS. Then it switches the machine off.
+# status and seconds, and what it wrote to its $REPORT, back to the host: as a tar archive on the disk $REPORTS. Then it switches the machine off.
 export REPORT
 . /job/environment
 mountpoint -q /sys/fs/cgroup || mount -t cgroup2 cgroup2 /sys/fs/cgroup
@@ -21,9 +21,9 @@ save() { tar -cf "$REPORTS" -C /run/reports .; }
 
 while IFS=$'\t' read -r name command <&3; do
   echo "━━ $name: $command"
-  REPORT=/run/reports/$name.json
+  REPORT=/run/reports/$name.json started=$SECONDS
   bash -c "$command" </dev/null 2>&1 | cat
-  echo "${PIPESTATUS[0]}" >"/run/reports/$name.status"
+  echo "${PIPESTATUS[0]} $((SECONDS - started))" >"/run/reports/$name.status"
   save
 done 3</job/steps
 sync

@@ -6,6 +6,8 @@ export interface Step {
   command: string;
   /** Whether it is a run of vitest, whose report is counted: one without tests, or with a skipped one, has failed. */
   vitest: boolean;
+  /** What names it on the command line. */
+  words: readonly string[];
 }
 
 /** What a boot gets from the host. */

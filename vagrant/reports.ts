@@ -6,6 +6,8 @@ import type { Step } from './machine.ts';
 export interface Outcome {
   step: string;
   passed: number;
+  /** How long it took, as far as it came to its end. */
+  seconds?: number;
   /** Why it failed, a line each; empty when it passed. */
   failures: string[];
 }
@@ -21,20 +23,24 @@ interface VitestReport {
   }[];
 }
 
-/** Judges a step by what it left in `folder`: NAME.status, its exit status, and NAME.json, vitest's report. What is missing has failed. */
+/**
+ * Judges a step by what it left in `folder`: NAME.status, its exit status and its seconds, and NAME.json, vitest's report. What is missing has
+ * failed.
+ */
 export function judge(step: Step, folder: string): Outcome {
   const read = (ending: string): string | undefined => {
     const path = join(folder, `${step.name}.${ending}`);
     return existsSync(path) ? readFileSync(path, 'utf8') : undefined;
   };
-  const status = read('status')?.trim();
+  const [status, seconds] = read('status')?.trim().split(' ') ?? [];
   const failures = status === undefined ? ['it did not run to its end'] : [];
   if (status !== undefined && status !== '0') failures.push(`it ended with status ${status}`);
-  if (!step.vitest) return { step: step.name, passed: failures.length === 0 ? 1 : 0, failures };
+  const outcome = { step: step.name, ...(seconds !== undefined && { seconds: Number(seconds) }) };
+  if (!step.vitest) return { ...outcome, passed: failures.length === 0 ? 1 : 0, failures };
   const report = read('json');
-  if (report === undefined) return { step: step.name, passed: 0, failures: [...failures, 'no report'] };
+  if (report === undefined) return { ...outcome, passed: 0, failures: [...failures, 'no report'] };
   const { passed, failures: found } = judgeVitest(JSON.parse(report) as VitestReport);
-  return { step: step.name, passed, failures: [...failures, ...found] };
+  return { ...outcome, passed, failures: [...failures, ...found] };
 }
 
 /** What failed in a run of vitest: also a file without tests, a test that was skipped, a run in which there was none. */

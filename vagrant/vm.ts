@@ -1,11 +1,12 @@
+import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import chalk from 'chalk';
 import { Command, InvalidArgumentError } from 'commander';
 import { boot } from './boot.ts';
-import type { Machine } from './machine.ts';
-import { stepsFor } from './plan.ts';
+import type { Machine, Step } from './machine.ts';
+import { commandStep, stepsFor } from './plan.ts';
 import { judge } from './reports.ts';
 import { qemu } from './qemu.ts';
 import { hybrid, systemd } from './systemd.ts';
@@ -23,6 +24,7 @@ const MACHINES: Record<
 type Name = keyof typeof MACHINES;
 
 interface Options {
+  run?: Step;
   limit?: number;
   out?: string;
 }
@@ -34,7 +36,12 @@ async function main(words: string[]): Promise<void> {
     .description('Boot kernels on this checkout, and run tests in them.')
     .argument(
       '[words...]',
-      'machines (all of them when none is named), then vitest filters (files or folders), or demos: those of all chapters, and npm start -- --once',
+      'machines (all of them when none is named), then vitest filters (files or folders), or demos: those of all chapters, and npm start -- --once; demo-04 is one of them',
+    )
+    .option(
+      '--run <command>',
+      'this in the place of tests, in a shell: --run "npm run bench -- kernel"',
+      runOf,
     )
     .option('--limit <minutes>', 'the longest that a machine may run', minutes)
     .option('--out <folder>', 'where the reports go: FOLDER/MACHINE/STEP.json')
@@ -46,13 +53,18 @@ async function main(words: string[]): Promise<void> {
   await program.parseAsync(words, { from: 'user' });
 }
 
-async function test(words: string[], { limit, out }: Options): Promise<void> {
+async function test(words: string[], { run, limit, out }: Options): Promise<void> {
   const [names, filters] = chosen(words);
   if (process.getuid?.() !== 0) return refuse('not root: type sudo npm run test:vm');
   for (const name of names) {
     const lacking = MACHINES[name].machine.missing();
     if (lacking) return refuse(`${name}: not installed: type apt-get install ${lacking}`);
   }
+  // In a machine there is no registry: what is missing is installed here.
+  const setup = spawnSync(process.execPath, [join(import.meta.dirname, '../workshop/setup.mjs')], {
+    stdio: 'inherit',
+  });
+  if (setup.status !== 0) return refuse('the set-up failed');
   const stop = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => stop.abort());
   const reports = out === undefined ? mkdtempSync(join(tmpdir(), 'workshop-vm-reports-')) : resolve(out);
@@ -60,7 +72,8 @@ async function test(words: string[], { limit, out }: Options): Promise<void> {
     let good = true;
     for (const name of names) {
       if (stop.signal.aborted) break;
-      good = (await testIn(name, filters, { limit, out: join(reports, name), signal: stop.signal })) && good;
+      const steps = run && filters.length === 0 ? [run] : [...stepsFor(name, filters), ...(run ? [run] : [])];
+      good = (await testIn(name, steps, { limit, out: join(reports, name), signal: stop.signal })) && good;
     }
     process.exitCode = stop.signal.aborted ? 130 : good ? 0 : 1;
   } finally {
@@ -75,9 +88,8 @@ interface Run {
 }
 
 /** Boots one machine, prints what it prints, and then what came of it. Returns whether every step passed. */
-async function testIn(name: Name, filters: string[], { limit, out, signal }: Run): Promise<boolean> {
+async function testIn(name: Name, steps: Step[], { limit, out, signal }: Run): Promise<boolean> {
   const { machine, minutes } = MACHINES[name];
-  const steps = stepsFor(name, filters);
   const started = Date.now();
   rmSync(out, { recursive: true, force: true });
   mkdirSync(out, { recursive: true });
@@ -93,11 +105,15 @@ async function testIn(name: Name, filters: string[], { limit, out, signal }: Run
   const { why } = await boot(machine, steps, { limit: (limit ?? minutes) * 60, out, signal, onLine });
   if (!up) console.log(early.join('\n'));
   const outcomes = steps.map((step) => judge(step, out));
-  for (const { step, passed, failures } of outcomes) {
-    console.log(`━━ ${name}, ${step}: ${passed} passed, ${failures.length} failed`);
+  for (const { step, passed, failures, seconds } of outcomes) {
+    const time = seconds === undefined ? '' : ` (${seconds} s)`;
+    console.log(`━━ ${name}, ${step}: ${passed} passed, ${failures.length} failed${time}`);
     for (const failure of failures) console.log(chalk.red(`   ${failure}`));
   }
-  const good = why === undefined && outcomes.every(({ failures }) => failures.length === 0);
+  const again = steps.filter((_, i) => outcomes[i]!.failures.length > 0);
+  if (again.length > 0 && again.length < steps.length)
+    console.log(`   once more: npm run test:vm -- ${name} ${again.flatMap(({ words }) => words).join(' ')}`);
+  const good = why === undefined && again.length === 0;
   const seconds = Math.round((Date.now() - started) / 1000);
   const verdict = why ? `ended by ${why}` : good ? 'passed' : 'FAILED';
   console.log((good ? chalk.green : chalk.red)(`━━ ${name}: ${verdict} (${seconds} s)`));
@@ -113,6 +129,14 @@ function chosen(words: readonly string[]): [Name[], string[]] {
     names.length > 0 ? names : (Object.keys(MACHINES) as Name[]),
     words.slice(end < 0 ? words.length : end),
   ];
+}
+
+function runOf(command: string): Step {
+  try {
+    return commandStep(command);
+  } catch (error) {
+    throw new InvalidArgumentError((error as Error).message);
+  }
 }
 
 function minutes(text: string): number {

@@ -28,6 +28,8 @@ export function highlight(code: string, language = 'text'): string {
     lang,
     themes: { light: 'github-light', dark: 'github-dark' },
     defaultColor: 'light-dark()',
+    // On a busy machine half a second may pass with a line, which then has one colour; and the lines below it wrong ones.
+    tokenizeTimeLimit: 0,
     transformers: [
       {
         pre: (node) => void (node.properties = { class: `code language-${language}`, tabindex: '0' }),

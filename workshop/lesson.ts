@@ -87,14 +87,21 @@ export function renderLesson(path: string, slug = basename(dirname(path))): Less
   return { slug, title, html, sections };
 }
 
-/** A transcript: what was typed apart from what came. */
+/** A transcript: what was typed apart from what came. A line that is too long goes on below where its last column began. */
 function consoleBlock(text: string): string {
-  const lines = text.split('\n').map(escapeHtml);
+  const lines = text.split('\n');
   const typed = (line: string, i: number): boolean =>
     /^[$#] /.test(line) || (i > 0 && lines[i - 1]!.endsWith('\\') && typed(lines[i - 1]!, i - 1));
-  const html = lines.map((line, i) => (typed(line, i) ? `<b>${line}</b>` : line)).join('\n');
-  return `<pre class="code language-console" tabindex="0"><code>${html}</code></pre>`;
+  const html = lines.map((line, i) => {
+    const tag = typed(line, i) ? 'b' : 'span';
+    return `<${tag} style="--hang: ${hang(line)}ch">${escapeHtml(line)}\n</${tag}>`;
+  });
+  return `<pre class="code language-console" tabindex="0"><code>${html.join('')}</code></pre>`;
 }
+
+/** How far a line is set in when it goes on below. A line that is not itself set in has no columns: a little. characters */
+const hang = (line: string): number =>
+  (/^ /.test(line) && /^.{0,56} {2}(?=\S)|^ +/.exec(line)?.[0].length) || 2;
 
 /** The section of questions that the reader is to answer before they look. */
 const asked = (html: string): string =>

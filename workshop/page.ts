@@ -82,11 +82,13 @@ h2 { font-size: 1.4rem; margin: 2.6rem 0 .8rem; padding-top: 1rem; border-top: 1
 h3 { font-size: 1.1rem; margin: 1.8rem 0 .5rem; }
 a { color: var(--accent); }
 img { max-width: 100%; height: auto; display: block; margin: 1.5rem auto; border-radius: 6px; }
-code, pre { font: 14px/1.55 ui-monospace, 'DejaVu Sans Mono', monospace; }
+code, pre { font: 13px/1.55 ui-monospace, 'DejaVu Sans Mono', monospace; }
 :not(pre) > code { background: var(--panel); border-radius: 3px; padding: .1em .3em; font-size: .82em; overflow-wrap: anywhere; }
 pre { background: var(--panel); border: 1px solid var(--rule); border-radius: 6px; padding: .9rem 1rem; overflow-x: auto; }
 .quote { margin: 1.4rem 0; }
 .quote figcaption { font: 12px ui-monospace, monospace; padding-bottom: .3rem; } .quote figcaption a { color: var(--soft); text-decoration: none; } .quote figcaption a:hover { text-decoration: underline; }
+/* Code is wider than prose, as far as there is room: its lines have up to 110 characters. So is a table of five columns. */
+@media (min-width: 65rem) { main > :is(.quote, table:has(th:nth-child(5))) { margin-inline: calc(-1 * clamp(0rem, (100vw - 65rem) / 2, 8rem)); } }
 .quote pre { margin: 0; border-left: 4px solid var(--accent); }
 table { border-collapse: collapse; font: 14px/1.5 system-ui, sans-serif; display: block; overflow-x: auto; }
 th, td { border: 1px solid var(--rule); padding: .4rem .5rem; text-align: left; vertical-align: top; }
@@ -108,7 +110,7 @@ footer a { text-decoration: none; } footer small { display: block; color: var(--
 footer a:last-child { text-align: right; }
 /* What a program printed is folded rather than scrolled; what was typed stands out from it. */
 pre.language-console { white-space: pre-wrap; overflow-wrap: anywhere; color: var(--soft); }
-pre.language-console b { color: var(--ink); font-weight: 600; }
+pre.language-console :is(b, span) { display: block; padding-left: var(--hang); text-indent: calc(-1 * var(--hang)); } pre.language-console b { color: var(--ink); font-weight: 600; }
 /* Questions to answer before one looks. */
 .predict { margin: 2.6rem 0; padding: .2rem 1.3rem 1rem; background: var(--panel); border: 1px solid var(--rule); border-left: 5px solid var(--call); border-radius: 6px; }
 .predict h2 { border: 0; margin-top: .6rem; padding: 0; } .predict h2::before { content: '? '; color: var(--call); }
@@ -119,6 +121,6 @@ main > table { font-size: 15px; }
 /* Pictures are drawn on paper: in the dark they are turned over, colours kept. */
 @media (prefers-color-scheme: dark) { :root:not([data-theme=light]) img { filter: invert(.91) hue-rotate(180deg); } }
 :root[data-theme=dark] img { filter: invert(.91) hue-rotate(180deg); }
-@media (max-width: 40rem) { body { font-size: 16px; } h1 { font-size: 1.6rem; } h2 { font-size: 1.25rem; } code, pre { font-size: 12.5px; } .predict { padding: .1rem .9rem .7rem; } pre:not(.language-ts) { white-space: pre-wrap; overflow-wrap: anywhere; } }
+@media (max-width: 40rem) { body { font-size: 16px; } h1 { font-size: 1.6rem; } h2 { font-size: 1.25rem; } code, pre { font-size: 12.5px; } .predict { padding: .1rem .9rem .7rem; } pre:not(.language-ts) { white-space: pre-wrap; overflow-wrap: anywhere; } pre.language-console :is(b, span) { padding-left: min(var(--hang), 13ch); text-indent: calc(-1 * min(var(--hang), 13ch)); } }
 @media print { :root, :root[data-theme=dark] { color-scheme: light !important; } :root img, :root[data-theme] img { filter: none !important; } body { font-size: 11pt; } main { max-width: none; padding: 0; } pre, code { font-size: 9pt; } figure, img, table, .predict { break-inside: avoid; } .anchor, button, nav, .chapters, footer { display: none; } body { display: block; } pre { white-space: pre-wrap; } h2 { break-after: avoid; } }
 `;

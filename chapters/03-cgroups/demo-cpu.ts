@@ -4,7 +4,7 @@ import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { demo, waitAsync, type Step } from '../01-processes/index.ts';
 import { readControl } from './control-file.ts';
-import { ending, eventually, groupsOf, runIn, startIn } from './demo-support.ts';
+import { ending, eventually, groupsOf, runIn, startIn, wrote } from './demo-support.ts';
 import { CONTROLLERS, detectCgroups, openCgroup, type Cgroup } from './index.ts';
 import { parseList } from './sizes.ts';
 
@@ -41,7 +41,7 @@ async function shares(s: Step): Promise<void> {
   const file = v2 ? 'cpu.weight' : 'cpu.shares';
   const weight = (cgroup: Cgroup): string =>
     readControl(join(cgroup.paths()[v2 ? '' : 'cpu']!, file))?.trim() ?? 'not to be read';
-  s.call(`write("${file}", "${weight(heavy)}"), and "${weight(light)}" for the other`, 0);
+  for (const cgroup of [heavy, light]) wrote(s, file, weight(cgroup));
   // A loop for each processor: one loop each on two processors, and nobody would have to share.
   const script = `${`${SPIN} & `.repeat(availableParallelism())}wait`;
   const pids = [await startIn(heavy, script), await startIn(light, script)];
@@ -86,7 +86,7 @@ async function cpuset(s: Step): Promise<void> {
   const here = processorsOf('self');
   const [first, ...others] = parseList(here);
   const cgroup = group(s, 'pinned', { cpu: { cpus: String(first) } });
-  s.call(`write("cpuset.cpus", "${first}")`, 0);
+  wrote(s, 'cpuset.cpus', String(first));
   const pid = await startIn(cgroup, SPIN);
   s.evidence('/proc/PID/status, Cpus_allowed_list', {
     'this process': here,

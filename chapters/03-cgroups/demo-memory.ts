@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { demo, isAlive, waitAsync, type Step } from '../01-processes/index.ts';
 import { readKeyed } from './control-file.ts';
-import { diskFolder, ending, eventually, groupsOf, runIn, startIn } from './demo-support.ts';
+import { diskFolder, ending, eventually, groupsOf, runIn, startIn, wrote } from './demo-support.ts';
 import { detectCgroups, openCgroup, type Cgroup } from './index.ts';
 
 // The third part of the demo: what memory is, who pays for it, and what happens at a limit.
@@ -72,7 +72,7 @@ function kindsOf(cgroup: Cgroup): { anon: number; file: number; active: number; 
 
 function show(cgroup: Cgroup): string {
   const { anon, file, active, inactive } = kindsOf(cgroup);
-  return `anonymous ${anon} MB, file ${file} MB (active ${active}, inactive ${inactive})`;
+  return `anonymous ${anon}, file ${file} (active ${active}, inactive ${inactive})`;
 }
 
 /** Makes a file of 16 MB in the cgroup's account. */
@@ -104,18 +104,15 @@ async function kinds(s: Step): Promise<void> {
   // dd holds a buffer of that size as long as it runs.
   const pid = await startIn(cgroup, 'exec dd if=/dev/zero of=/dev/null bs=16M 2>/dev/null');
   const anonHeld = await eventually(() => kindsOf(cgroup).anon >= 15);
-  seen['a program that holds 16 MB'] = show(cgroup);
+  seen['a program holds 16 MB'] = show(cgroup);
   cgroup.kill();
   await waitAsync(pid);
   const anonGone = await eventually(() => kindsOf(cgroup).anon < 2);
   seen['it has ended'] = show(cgroup);
-  s.evidence('memory.stat', seen);
+  s.evidence('memory.stat, in MB', seen);
   s.claim('what a program holds is anonymous, and goes with it', anonHeld && anonGone);
   if (folder)
-    s.claim(
-      'what was written stays, when nobody is left: it could be dropped at any time',
-      kindsOf(cgroup).file >= 15,
-    );
+    s.claim('what was written stays though nobody is left, until it is dropped', kindsOf(cgroup).file >= 15);
 }
 
 async function shared(s: Step): Promise<void> {
@@ -126,7 +123,10 @@ async function shared(s: Step): Promise<void> {
   await write(first, file);
   await runIn(second, `cat ${file} >/dev/null`);
   await eventually(() => kindsOf(first).file >= 15);
-  s.evidence('both have read the same 16 MB', { 'the first': show(first), 'the second': show(second) });
+  s.evidence('both have read the same 16 MB, and pay in MB', {
+    'the first': show(first),
+    'the second': show(second),
+  });
   s.claim('the first one pays', kindsOf(first).file >= 15);
   s.claim('the second reads for nothing', kindsOf(second).file < 4);
 }
@@ -139,7 +139,7 @@ async function high(s: Step): Promise<void> {
     return;
   }
   const cgroup = group(s, 'high', { unified: { 'memory.high': String(8 * MB) } });
-  s.call('write("memory.high", "8388608")', 7);
+  wrote(s, 'memory.high', 8 * MB);
   const pid = await startIn(cgroup, 'exec dd if=/dev/zero of=/dev/null bs=256M count=1 2>/dev/null');
   const events = (): Record<string, number> => readKeyed(join(cgroup.paths()['']!, 'memory.events')) ?? {};
   await eventually(() => (events()['high'] ?? 0) > 3 || !isAlive(pid));
@@ -161,7 +161,7 @@ async function oneOrAll(s: Step): Promise<void> {
   // The bystander holds little: the hog is the one to be killed.
   const bystander = await startIn(one, 'exec sleep 1000');
   const { status } = await runIn(one, HOG);
-  s.call(`write("${v2 ? 'memory.max' : 'memory.limit_in_bytes'}", "16777216")`, 8);
+  wrote(s, v2 ? 'memory.max' : 'memory.limit_in_bytes', 16 * MB);
   s.evidence('at the limit', {
     'the hog': ending(status),
     'a bystander in its group': isAlive(bystander) ? 'lives' : 'is dead',
@@ -174,7 +174,7 @@ async function oneOrAll(s: Step): Promise<void> {
   if (!v2) return waitsInstead(s);
   const all = group(s, 'all', { memory: limit, unified: { 'memory.oom.group': '1' } });
   withoutSwap(all);
-  s.call('write("memory.oom.group", "1")', 1);
+  wrote(s, 'memory.oom.group', 1);
   const other = await startIn(all, 'exec sleep 1000');
   await runIn(all, HOG);
   const end = await waitAsync(other);
@@ -193,7 +193,7 @@ async function waitsInstead(s: Step): Promise<void> {
   s.note('memory.oom.group is v2’s alone. What v1 has instead: nobody is killed, and who wants memory waits');
   const cgroup = group(s, 'waits', { memory: { limit: 16 * MB, disableOOMKiller: true } });
   withoutSwap(cgroup);
-  s.call('write("memory.oom_control", "1")', 1);
+  wrote(s, 'memory.oom_control', 1);
   const pid = await startIn(cgroup, DOUBLING);
   const control = (): Record<string, number> =>
     readKeyed(join(cgroup.paths()['memory']!, 'memory.oom_control')) ?? {};

@@ -28,6 +28,10 @@ export const groupsOf =
     return createCgroup(path, resources);
   };
 
+/** Says what the kernel was told: write(2) returns how many bytes it took. */
+export const wrote = (s: Step, file: string, text: string | number): void =>
+  s.call(`write("${file}", "${text}")`, String(text).length);
+
 /** A folder on a disk, taken away with the step: what is in a tmpfs can not be dropped from memory. */
 export function diskFolder(s: Step): string {
   const folder = mkdtempSync('/var/tmp/ch03-demo-');

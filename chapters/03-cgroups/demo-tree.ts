@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { demo, fork, getpid, waitAsync, type Step } from '../01-processes/index.ts';
 import { setgid, setgroups, setuid } from '../02-namespaces/index.ts';
 import { readControl, writeControl } from './control-file.ts';
-import { diskFolder, eventually, groupsOf, runIn, startIn } from './demo-support.ts';
+import { diskFolder, eventually, groupsOf, runIn, startIn, wrote } from './demo-support.ts';
 import { pidsIn } from './folders.ts';
 import { createSystemdCgroup, detectCgroups, isSystemdRunning, openCgroup, readPressure } from './index.ts';
 
@@ -67,7 +67,7 @@ async function noInternalProcesses(s: Step): Promise<void> {
     }
   };
   const hand = refusal(() => writeControl(control, '+memory'));
-  s.call('write("cgroup.subtree_control", "+memory")', hand ? 'EBUSY' : 0);
+  s.call('write("cgroup.subtree_control", "+memory")', hand ? 'EBUSY' : '+memory'.length);
   s.evidence('with a process in it', { 'handing memory down': hand || 'done' });
   cgroup.kill();
   await waitAsync(pid);
@@ -161,12 +161,8 @@ async function disk(s: Step): Promise<void> {
     s.note(`this machine can not slow a disk: ${(error as Error).message}`);
     return;
   }
-  s.call(
-    host.layout === 'v2'
-      ? `write("io.max", "${major}:${minor} wbps=1048576")`
-      : `write("blkio.throttle.write_bps_device", "${major}:${minor} 1048576")`,
-    0,
-  );
+  if (host.layout === 'v2') wrote(s, 'io.max', `${major}:${minor} wbps=1048576`);
+  else wrote(s, 'blkio.throttle.write_bps_device', `${major}:${minor} 1048576`);
   const slow = await write();
   const written = cgroup
     .stats()

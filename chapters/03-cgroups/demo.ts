@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { setTimeout } from 'node:timers/promises';
 import { demo, kill, readCgroups, readStatus, waitAsync, type Step } from '../01-processes/index.ts';
-import { ending, eventually, groupsOf, runIn, startIn } from './demo-support.ts';
+import { ending, eventually, groupsOf, runIn, startIn, wrote } from './demo-support.ts';
 import { CONTROLLERS, detectCgroups, openCgroup, workingSet } from './index.ts';
 import { tryReleaseAgent } from './release-agent.ts';
 
@@ -85,7 +85,7 @@ async function folder(s: Step): Promise<void> {
   });
   const pid = await startIn(cgroup, 'sleep 1000 & wait');
   await eventually(() => cgroup.pids().length === 2);
-  s.call(`write("cgroup.procs", "${pid}")`, String(pid).length);
+  wrote(s, 'cgroup.procs', pid);
   const memberOf = (who: number | 'self'): string =>
     [...new Set(readCgroups(who)!.map((c) => c.path))].join(' and ');
   s.evidence('/proc/PID/cgroup', { 'this process': memberOf('self'), [`process ${pid}`]: memberOf(pid) });
@@ -100,7 +100,8 @@ async function quota(s: Step): Promise<void> {
   const spin = 'while :; do :; done';
   const free = group(s, 'free');
   const limited = group(s, 'limited', { cpu: { quota: 5_000, period: 100_000 } });
-  s.call(host.layout === 'v2' ? 'write("cpu.max", "5000 100000")' : 'write("cpu.cfs_quota_us", "5000")', 0);
+  if (host.layout === 'v2') wrote(s, 'cpu.max', '5000 100000');
+  else wrote(s, 'cpu.cfs_quota_us', 5000);
   const pids = [await startIn(free, spin), await startIn(limited, spin)];
   await setTimeout(700);
   await eventually(() => limited.stats().cpu.throttling.throttledPeriods > 2);
@@ -121,7 +122,7 @@ async function memory(s: Step): Promise<void> {
   const limited = group(s, 'limited', { memory: { limit: 16 * MB } });
   if (limited.stats().memory.swapLimit !== undefined)
     limited.set({ memory: { limit: 16 * MB, swap: 16 * MB } });
-  s.call(`write("${host.layout === 'v2' ? 'memory.max' : 'memory.limit_in_bytes'}", "${16 * MB}")`, 0);
+  wrote(s, host.layout === 'v2' ? 'memory.max' : 'memory.limit_in_bytes', 16 * MB);
   const { status } = await runIn(limited, hog);
   const stats = limited.stats().memory;
   s.evidence('a program that needs 64 MiB', {
@@ -139,7 +140,7 @@ async function forkBomb(s: Step): Promise<void> {
   if (lacks(s, 'pids')) return;
   // The bomb :(){ :|:& };: in slow motion, and only ever inside a limit: 40 is plenty for one command.
   const limited = group(s, 'bomb', { pids: { limit: 40 } });
-  s.call('write("pids.max", "40")', 0);
+  wrote(s, 'pids.max', 40);
   const pid = await startIn(limited, 'exec 2>/dev/null; bomb() { bomb & sleep 0.02; bomb & wait; }; bomb');
   await eventually(() => limited.stats().pids.refused > 0);
   const { current, limit, refused } = limited.stats().pids;
@@ -150,7 +151,8 @@ async function forkBomb(s: Step): Promise<void> {
   });
   s.claim('it comes as far as its limit, and no further', refused > 0 && current <= limit);
   s.claim('the machine does not notice', before.status.kind === 'exited' && before.status.code === 0);
-  s.call(host.unified ? 'write("cgroup.kill", "1")' : 'kill(…, SIGKILL) for all, frozen', 0);
+  if (host.unified) wrote(s, 'cgroup.kill', 1);
+  else s.call('kill(…, SIGKILL) for all, frozen', 0);
   limited.kill();
   await waitAsync(pid);
   s.claim('and ends at one blow', limited.pids().length === 0);
@@ -163,12 +165,8 @@ async function freezer(s: Step): Promise<void> {
   // Bit 14 is SIGTERM: from then on the shell catches it.
   await eventually(() => ((readStatus(pid)?.signals.caught ?? 0n) >> 14n) % 2n === 1n);
   cgroup.freeze();
-  s.call(
-    host.hierarchies.some((h) => h.controllers.includes('freezer'))
-      ? 'write("freezer.state", "FROZEN")'
-      : 'write("cgroup.freeze", "1")',
-    0,
-  );
+  if (host.hierarchies.some((h) => h.controllers.includes('freezer'))) wrote(s, 'freezer.state', 'FROZEN');
+  else wrote(s, 'cgroup.freeze', 1);
   const then = ran();
   await setTimeout(200);
   const later = ran();
@@ -196,12 +194,12 @@ async function devices(s: Step): Promise<void> {
     s.note(`this machine can not limit devices: ${(error as Error).message}`);
     return;
   }
-  s.call(
-    host.layout === 'v2'
-      ? 'bpf(BPF_PROG_ATTACH, {BPF_CGROUP_DEVICE, …})'
-      : 'write("devices.deny", "a"), write("devices.allow", "c 1:3 rwm")',
-    0,
-  );
+  if (host.layout === 'v2') {
+    s.call('bpf(BPF_PROG_ATTACH, {BPF_CGROUP_DEVICE, …})', 0);
+  } else {
+    wrote(s, 'devices.deny', 'a');
+    wrote(s, 'devices.allow', 'c 1:3 rwm');
+  }
   const after = await runIn(cgroup, open);
   s.evidence('open("/dev/…")', {
     'no rules': before.said.replace('\n', ', '),
@@ -217,7 +215,7 @@ async function releaseAgent(s: Step): Promise<void> {
     s.claim('a refused attack has run nothing', free.proof === '');
     return;
   }
-  s.call('write("release_agent", "/tmp/…/agent")', 0);
+  s.call('write("release_agent", "/tmp/…/agent")', 'ok');
   const contained = await tryReleaseAgent(`${name}-b`, true);
   s.evidence('the program that the kernel was told to start', {
     'all capabilities': `ran: ${free.proof} (the kernel’s own thread)`,

@@ -1,7 +1,13 @@
 import { randomBytes } from 'node:crypto';
 import { spawnSync } from 'node:child_process';
 import { execve, exitCode, fork, getpid, waitpid } from '../../chapters/01-processes/index.ts';
-import { clone, NAMESPACES, unshare, type NamespaceKind } from '../../chapters/02-namespaces/index.ts';
+import {
+  clone,
+  namespaceIds,
+  NAMESPACES,
+  unshare,
+  type NamespaceKind,
+} from '../../chapters/02-namespaces/index.ts';
 import { createCgroup, detectCgroups, type Cgroup } from '../../chapters/03-cgroups/index.ts';
 import { measure, type Cost } from './kernel-measure.ts';
 
@@ -51,13 +57,18 @@ export function namespaceCosts(rounds: number): Promise<Row[]> {
   const kinds = Object.keys(NAMESPACES) as NamespaceKind[];
   const most = kinds.filter((kind) => kind !== 'user' && kind !== 'time');
   const flags = most.reduce((all, kind) => all | NAMESPACES[kind].flag, 0);
+  const here = namespaceIds('self');
+  const known = (kind: NamespaceKind, thing: () => void) => (): void => {
+    if (here[kind] === undefined) throw new Error(`this kernel has no ${kind} namespaces`);
+    thing();
+  };
   const ours = kinds.map((kind) => [
     `fork and unshare(2): ${kind}`,
-    () => run(() => unshare(NAMESPACES[kind].flag)),
+    known(kind, () => run(() => unshare(NAMESPACES[kind].flag))),
   ]);
   const theirs = kinds.map((kind) => [
     `unshare(1): ${kind}`,
-    () => program('unshare', OPTIONS[kind], '/bin/true'),
+    known(kind, () => program('unshare', OPTIONS[kind], '/bin/true')),
   ]);
   return rows(
     rounds,

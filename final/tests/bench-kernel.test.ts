@@ -10,13 +10,13 @@ const command = ['final/suite.ts', 'bench', 'kernel'];
 const bench = (...args: string[]) =>
   spawnSync('node_modules/.bin/tsx', [...command, ...args], { cwd: ROOT, encoding: 'utf8' });
 
-/** What a benchmark could leave: cgroups and folders with its name. */
+/** What this benchmark could leave: cgroups and folders with its name. */
 function left(): string[] {
   const { hierarchies, unified } = detectCgroups();
   const trees = [...hierarchies.map(({ mountPoint }) => mountPoint), ...(unified ? [unified] : [])];
   return [...trees, tmpdir()].flatMap((dir) =>
     readdirSync(dir)
-      .filter((name) => /^bench-/.test(name))
+      .filter((name) => /^bench-(kernel-|[0-9a-f]{10}$)/.test(name))
       .map((name) => join(dir, name)),
   );
 }

@@ -8,7 +8,7 @@ let folder: string;
 beforeEach(() => void (folder = mkdtempSync(join(tmpdir(), 'reports-'))));
 afterEach(() => rmSync(folder, { recursive: true }));
 
-const step = (vitest: boolean) => ({ name: 'suites', command: '', vitest });
+const step = (vitest: boolean) => ({ name: 'suites', command: '', vitest, words: [] });
 const leave = (ending: string, text: string): void => writeFileSync(join(folder, `suites.${ending}`), text);
 
 /** A report as vitest writes it, of one file with tests of these statuses. */
@@ -27,16 +27,17 @@ const report = (statuses: string[], message = ''): string =>
 
 describe('a run of vitest in the machine', () => {
   test('has passed when every test has, and it ended well', () => {
-    leave('status', '0\n');
+    leave('status', '0 61\n');
     leave('json', report(['passed', 'passed']));
-    expect(judge(step(true), folder)).toEqual({ step: 'suites', passed: 2, failures: [] });
+    expect(judge(step(true), folder)).toEqual({ step: 'suites', seconds: 61, passed: 2, failures: [] });
   });
 
   test('has failed with a test that failed, or was skipped', () => {
-    leave('status', '1\n');
+    leave('status', '1 7\n');
     leave('json', report(['passed', 'failed', 'skipped', 'pending', 'todo']));
     expect(judge(step(true), folder)).toEqual({
       step: 'suites',
+      seconds: 7,
       passed: 1,
       failures: [
         'it ended with status 1',
@@ -49,7 +50,7 @@ describe('a run of vitest in the machine', () => {
   });
 
   test('has failed when it ran no test, whatever its status', () => {
-    leave('status', '0\n');
+    leave('status', '0 5\n');
     leave('json', report([], 'SyntaxError: here\nand there'));
     expect(judge(step(true), folder).failures).toEqual([
       'chapters/01-processes/tests/x.test.ts: no test ran: SyntaxError: here',
@@ -58,7 +59,7 @@ describe('a run of vitest in the machine', () => {
   });
 
   test('has failed without a report', () => {
-    leave('status', '0\n');
+    leave('status', '0 5\n');
     expect(judge(step(true), folder).failures).toEqual(['no report']);
   });
 
@@ -76,8 +77,8 @@ describe('a run of vitest in the machine', () => {
 
 test('a command has passed when its status is 0, and no report is asked for', () => {
   expect(judge(step(false), folder)).toMatchObject({ passed: 0, failures: ['it did not run to its end'] });
-  leave('status', '0\n');
-  expect(judge(step(false), folder)).toEqual({ step: 'suites', passed: 1, failures: [] });
-  leave('status', '7\n');
+  leave('status', '0 5\n');
+  expect(judge(step(false), folder)).toEqual({ step: 'suites', seconds: 5, passed: 1, failures: [] });
+  leave('status', '7 5\n');
   expect(judge(step(false), folder).failures).toEqual(['it ended with status 7']);
 });

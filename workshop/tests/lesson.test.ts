@@ -43,6 +43,20 @@ describe('a lesson', () => {
     expect(html.match(/<figure/g)).toHaveLength(1);
   });
 
+  test('tells in a transcript what was typed, and sets what is too long for a line in below its last column', () => {
+    const { html } = render(
+      '```console\n$ ls <x>\n  WHY      why\n           its name  a < b\n\n           ✓ c\n```\n',
+    );
+    const code = /<pre class="code language-console"[^>]*><code>(.*?)<\/code>/s.exec(html)?.[1];
+    expect(code?.match(/<(b|span) .*?<\/\1>/gs)).toEqual([
+      '<b style="--hang: 2ch">$ ls &lt;x&gt;\n</b>',
+      '<span style="--hang: 11ch">  WHY      why\n</span>',
+      '<span style="--hang: 21ch">           its name  a &lt; b\n</span>',
+      '<span style="--hang: 2ch">\n</span>',
+      '<span style="--hang: 11ch">           ✓ c\n</span>',
+    ]);
+  });
+
   test('that quotes what is not there cannot be rendered', () => {
     expect(() => render('[a.ts › gone](a.ts#gone)')).toThrow(/README\.md:1: .*a\.ts has no region "gone"/);
     expect(() => render('# T\n\n[b.ts › part](b.ts#part)')).toThrow(

@@ -20,6 +20,7 @@ import {
   WNOHANG,
   WUNTRACED,
 } from '../index.ts';
+import { until } from './until.ts';
 
 describe('fork', () => {
   test('makes a process of its own whose parent is this one', () => {
@@ -96,8 +97,7 @@ describe('fork', () => {
 
   test('a child nobody has waited for is a zombie, and gone after the wait', () => {
     const pid = fork(() => 3);
-    let stat = '';
-    while (!/\) Z /.test(stat)) stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    until('it is a zombie', () => / \(.*\) Z /.test(readFileSync(`/proc/${pid}/stat`, 'utf8')));
     expect(waitpid(pid)).toEqual({ kind: 'exited', code: 3 });
     expect(() => readFileSync(`/proc/${pid}/stat`)).toThrow('ENOENT');
     expect(() => waitpid(pid)).toThrow(`waitpid ${pid}: ECHILD (No child processes)`);

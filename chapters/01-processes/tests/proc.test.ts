@@ -40,6 +40,7 @@ import {
   SIGNALS,
   waitpid,
 } from '../index.ts';
+import { until } from './until.ts';
 
 /** Runs `look` at a program that has come to the point where it sleeps or has stopped itself, and ends it. */
 function withProgram<T>(argv: string[], env: string[], look: (pid: number) => T): T {
@@ -61,7 +62,7 @@ function withName<T>(name: string, look: (pid: number) => T): T {
     for (;;) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 100);
   });
   try {
-    while (readStat(pid)?.comm === readStat('self')?.comm);
+    until('it has its name', () => readStat(pid)?.comm !== readStat('self')?.comm);
     return look(pid);
   } finally {
     kill(pid, SIGNALS['SIGKILL']!);
@@ -145,7 +146,7 @@ describe('the files of a process', () => {
 
   test('a zombie keeps its name, and has no arguments, no memory and no files', () => {
     const pid = fork(() => 0);
-    while (readStat(pid)!.state !== 'Z');
+    until('it is a zombie', () => readStat(pid)!.state === 'Z');
     expect(readCmdline(pid)).toEqual([]);
     expect(readStatus(pid)).toMatchObject({ state: 'Z', rss: 0 });
     expect(readSmapsRollup(pid)).toBeUndefined();
@@ -177,8 +178,8 @@ describe('the files of a process', () => {
   test('processes that end at any moment while they are read are whole or not there', () => {
     const readers = [readStat, readStatus, readCmdline, readEnviron, readCgroups, readMountinfo, readFds];
     const more = [readLimits, readRootAndCwd, readSmapsRollup, readThreads, readExe, namespacesOf];
-    const until = Date.now() + 1500;
-    for (let round = 0; Date.now() < until; round++) {
+    const end = Date.now() + 1500;
+    for (let round = 0; Date.now() < end; round++) {
       const pid = fork(() => {
         for (let i = 0; i < round % 40; i++) getpid(); // ends a little later each time
       });

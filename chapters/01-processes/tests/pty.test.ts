@@ -26,6 +26,7 @@ import {
   terminalName,
   waitpid,
 } from '../index.ts';
+import { until } from './until.ts';
 
 /** What a program writes to a terminal of its own, in a session of its own, until it ends. */
 function inTerminal(script: string, master: number, slavePath: string, type: string): string {
@@ -132,7 +133,7 @@ describe('pty', () => {
       for (const fd of [0, 1, 2]) dup2(slave, fd);
       execve('/bin/sleep', ['sleep', '1000'], []);
     });
-    while (readStat(pid)!.comm !== 'sleep');
+    until('it is sleep', () => readStat(pid)!.comm === 'sleep');
     expect(readStat(pid)).toMatchObject({ session: pid, pgrp: pid, tpgid: pid });
     expect(terminalName(readStat(pid)!.ttyNr)).toBe(slavePath.slice('/dev/'.length));
     closeSync(master);

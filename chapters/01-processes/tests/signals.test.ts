@@ -17,6 +17,7 @@ import {
   waitAsync,
   waitpid,
 } from '../index.ts';
+import { until } from './until.ts';
 
 const { SIGTERM, SIGKILL, SIGHUP, SIGUSR1 } = SIGNALS as Record<
   'SIGTERM' | 'SIGKILL' | 'SIGHUP' | 'SIGUSR1',
@@ -115,10 +116,13 @@ describe('PID 1 of a pid namespace', () => {
   });
 
   test('takes in orphans, and those that it never waits for stay zombies', async () => {
-    const { pid } = await init('sh -c "sleep 0 &"; echo ready; exec sleep 1000');
-    let zombie: number | undefined;
-    while (!(zombie = listPids().find((one) => readStat(one)?.ppid === pid && readStat(one)?.state === 'Z')));
-    expect(readStat(zombie)!.comm).toBe('sleep');
+    // The orphan ends once PID 1 is `sleep`: the shell waits for its children, and would have taken this one too.
+    const orphan = 'sh -c "until grep -q sleep /proc/1/comm; do :; done" &';
+    const { pid } = await init(`sh -c '${orphan}'; echo ready; exec sleep 1000`);
+    const zombie = until('PID 1 has a zombie', () =>
+      listPids().find((one) => readStat(one)?.ppid === pid && readStat(one)?.state === 'Z'),
+    );
+    expect(readStat(zombie!)!.comm).toBe('sh');
   });
 });
 

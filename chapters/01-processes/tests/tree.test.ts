@@ -12,6 +12,7 @@ import {
   waitpid,
   type ProcessNode,
 } from '../index.ts';
+import { until } from './until.ts';
 
 describe('a process tree', () => {
   test('has each process under its parent, and those without one at the top', () => {
@@ -42,9 +43,10 @@ describe('a process tree', () => {
       fork(() => execve('/bin/sleep', ['sleep', '1001'], []));
       execve('/bin/sleep', ['sleep', '1000'], []);
     });
-    let found;
-    do found = subtree(processTree(), getpid())!.children.find((child) => child.pid === pid)!;
-    while (found.comm !== 'sleep' || found.children[0]?.comm !== 'sleep');
+    const found = until('both are sleep', () => {
+      const child = subtree(processTree(), getpid())!.children.find((one) => one.pid === pid)!;
+      return child.comm === 'sleep' && child.children[0]?.comm === 'sleep' ? child : undefined;
+    })!;
     expect(found.cmdline).toEqual(['sleep', '1000']);
     expect(found.children.map(({ cmdline }) => cmdline)).toEqual([['sleep', '1001']]);
     kill(found.children[0]!.pid, 9);

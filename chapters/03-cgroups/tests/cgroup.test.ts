@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import { execve, fork, getpid, isAlive, readCgroups, waitpid } from '../../01-processes/index.ts';
 import { createCgroup, openCgroup, type Cgroup } from '../index.ts';
+import { until } from '../../01-processes/tests/until.ts';
 
 const random = (): string => `/ch03-${randomBytes(5).toString('hex')}`;
 const made: string[] = [];
@@ -57,7 +58,7 @@ describe('a cgroup', () => {
     const cgroup = make();
     expect(cgroup.pids()).toEqual([]);
     const pid = start('sleep 1000 & wait', () => cgroup.add(getpid()));
-    while (cgroup.pids().length < 2);
+    until('both are in it', () => cgroup.pids().length === 2);
     expect(cgroup.pids()).toContain(pid);
     const own = readCgroups('self')!;
     for (const { hierarchy, controllers, path } of readCgroups(pid)!)
@@ -92,7 +93,7 @@ describe('frozen', () => {
     try {
       start(`i=0; while :; do i=$((i+1)); echo $i >${folder}/count; done`, () => cgroup.add(getpid()));
       const count = (): string => readFileSync(`${folder}/count`, 'utf8');
-      while (!existsSync(`${folder}/count`));
+      until('it counts', () => existsSync(`${folder}/count`));
       cgroup.freeze();
       expect(cgroup.frozen()).toBe(true);
       const then = count();
@@ -100,7 +101,7 @@ describe('frozen', () => {
       expect(count()).toBe(then);
       cgroup.thaw();
       expect(cgroup.frozen()).toBe(false);
-      while (count() === then);
+      until('it counts on', () => count() !== then);
     } finally {
       cgroup.kill();
       rmSync(folder, { recursive: true });
@@ -110,7 +111,7 @@ describe('frozen', () => {
   test('is no shelter from being killed', () => {
     const cgroup = make();
     const pid = start('sleep 1000 & wait', () => cgroup.add(getpid()));
-    while (cgroup.pids().length < 2);
+    until('both are in it', () => cgroup.pids().length === 2);
     cgroup.freeze();
     cgroup.kill();
     expect(cgroup.pids()).toEqual([]);
@@ -134,7 +135,7 @@ describe('killing a cgroup', () => {
     const bomb = 'while :; do (sleep 1000 &) ; sleep 0.01; done';
     start(bomb, () => cgroup.add(getpid()));
     start(bomb, () => below.add(getpid()));
-    while (cgroup.pids().length < 12);
+    until('there are 12', () => cgroup.pids().length >= 12);
     cgroup.kill();
     expect(cgroup.pids()).toEqual([]);
     cgroup.remove();
@@ -144,7 +145,7 @@ describe('killing a cgroup', () => {
   test('a cgroup with processes is not removed', () => {
     const cgroup = make();
     start(undefined, () => cgroup.add(getpid()));
-    while (cgroup.pids().length < 1);
+    until('it has joined', () => cgroup.pids().length === 1);
     expect(() => cgroup.remove()).toThrow('EBUSY');
     expect(cgroup.pids()).toHaveLength(1);
   });

@@ -18,6 +18,7 @@ import {
   type Cgroup,
   type LinuxResources,
 } from '../index.ts';
+import { until } from '../../01-processes/tests/until.ts';
 
 const made: string[] = [];
 const children: number[] = [];
@@ -35,7 +36,7 @@ function start(cgroup: Cgroup, script: string): number {
     execve('/bin/sh', ['sh', '-c', `${script}`], ['PATH=/bin:/usr/bin']);
   });
   children.push(pid);
-  while (readStat(pid)!.comm === readStat('self')!.comm); // it is the script now, and so has joined
+  until('it is the script, and so has joined', () => readStat(pid)!.comm !== readStat('self')!.comm);
   return pid;
 }
 
@@ -124,9 +125,9 @@ describe('processor time', () => {
     const limited = make({ cpu: { quota: 10_000, period: 100_000 } });
     for (const cgroup of [free, limited]) {
       start(cgroup, 'while :; do :; done');
-      while (cgroup.stats().cpu.usage < 20e6);
+      until('it has used 20 ms', () => cgroup.stats().cpu.usage >= 20e6);
     }
-    while (limited.stats().cpu.throttling.throttledPeriods < 2);
+    until('it was throttled twice', () => limited.stats().cpu.throttling.throttledPeriods >= 2);
     const { throttling, usage } = limited.stats().cpu;
     expect(throttling.periods).toBeGreaterThanOrEqual(throttling.throttledPeriods);
     expect(throttling.throttledTime).toBeGreaterThan(0);

@@ -31,6 +31,7 @@ import {
   type Cgroup,
   type LinuxResources,
 } from '../index.ts';
+import { show } from './systemctl.ts';
 
 // On a machine whose first process is systemd: the judge is systemctl.
 
@@ -60,17 +61,6 @@ function sleeper(user = 0): number {
   });
   children.push(pid);
   return pid;
-}
-
-/** What systemd says of a unit. */
-function show(unit: string, ...properties: string[]): Record<string, string> {
-  const { stdout } = spawnSync('systemctl', ['show', unit, '-p', properties.join()], { encoding: 'utf8' });
-  return Object.fromEntries(
-    stdout
-      .trim()
-      .split('\n')
-      .map((line) => [line.slice(0, line.indexOf('=')), line.slice(line.indexOf('=') + 1)]),
-  );
 }
 
 afterEach(() => {

@@ -3,6 +3,7 @@ import { randomInt } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { readCgroups } from '../../01-processes/index.ts';
+import { show } from '../../03-cgroups/tests/systemctl.ts';
 import { eventually, traces, workbench, type Said, type Workbench } from './workbench.ts';
 
 // On a machine whose first process is systemd: the judges are systemctl, and podman.
@@ -12,17 +13,6 @@ let bench: Workbench;
 beforeAll(async () => void (bench = await workbench()));
 afterEach(() => expect(traces(bench)).toEqual([]));
 afterAll(() => bench.remove());
-
-/** What systemd says of a unit. */
-function show(unit: string, ...properties: string[]): Record<string, string> {
-  const { stdout } = spawnSync('systemctl', ['show', unit, '-p', properties.join()], { encoding: 'utf8' });
-  return Object.fromEntries(
-    stdout
-      .trim()
-      .split('\n')
-      .map((line) => [line.slice(0, line.indexOf('=')), line.slice(line.indexOf('=') + 1)]),
-  );
-}
 
 /** A bundle of a program that sleeps, for the systemd driver. */
 const sleeping = (
