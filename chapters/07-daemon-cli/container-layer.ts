@@ -14,7 +14,6 @@ import { layersOf, openMounts } from '../04-overlayfs/index.ts';
 import { containerFiles } from './container-files.ts';
 import { isRunning, type ContainerRecord, type MountPoint } from './container.ts';
 import type { Daemon } from './daemon.ts';
-import { SNAPSHOTTER } from './images.ts';
 
 /**
  * Shows `look` a container's `/` from the host: of one that runs as its first process has it; of another its snapshot, with what would be
@@ -27,7 +26,10 @@ export async function withRoot<T>(
   look: (root: string) => Promise<T>,
 ): Promise<T> {
   if (isRunning(record) && record.state.pid > 0) return look(`/proc/${record.state.pid}/root/`);
-  const { mounts } = await daemon.containerd.snapshots.mounts({ snapshotter: SNAPSHOTTER, key: record.id });
+  const { mounts } = await daemon.containerd.snapshots.mounts({
+    snapshotter: daemon.containerd.snapshotter,
+    key: record.id,
+  });
   const handle = openMounts(mounts, (root) => bindAll(root, boundInto(daemon, record)));
   try {
     return await look(`${fdPath(handle)}/`);
@@ -84,7 +86,7 @@ export async function withOwnFiles<T>(
   { id }: ContainerRecord,
   look: (root: string) => Promise<T>,
 ): Promise<T> {
-  const { mounts } = await containerd.snapshots.mounts({ snapshotter: SNAPSHOTTER, key: id });
+  const { mounts } = await containerd.snapshots.mounts({ snapshotter: containerd.snapshotter, key: id });
   const { upper, lowers } = layersOf(mounts);
   const layers = [upper, ...lowers];
   const handle = openMounts([
