@@ -20,12 +20,17 @@ const BTRFS_SUPER_MAGIC = 0x9123683e;
  */
 export async function btrfsSnapshotter(dir: string): Promise<Snapshotter> {
   mkdirSync(dir, { recursive: true, mode: 0o700 });
+  checkBtrfs(dir);
+  return openSnapshots(dir, BTRFS);
+}
+
+/** @throws StoreError FAILED_PRECONDITION when a folder is on another filesystem */
+export function checkBtrfs(dir: string): void {
   const { type } = statfsSync(dir);
   if (type !== BTRFS_SUPER_MAGIC)
     throw failedPrecondition(
       `${JSON.stringify(dir)} is not on btrfs (its filesystem has the number 0x${type.toString(16)}): snapshots need one, made by mkfs.btrfs and mounted there`,
     );
-  return openSnapshots(dir, BTRFS);
 }
 
 const BTRFS: SnapshotFiles = {

@@ -161,6 +161,7 @@ async function openWriter(
   let hash = await hashOf(file, begun.offset);
   let { offset, updatedAt } = begun;
   let closed = false;
+  const flush = flusher(file);
 
   const digest = (): Digest => `sha256:${hash.copy().digest('hex')}`;
   async function close(): Promise<void> {
@@ -175,10 +176,20 @@ async function openWriter(
     digest,
     close,
     async write(data) {
-      await file.appendFile(data);
+      // Disk and processor work at the same time.
+      const written = file.appendFile(data);
       hash.update(data);
+      try {
+        await written;
+      } catch (error) {
+        // A part of it may be there: back to where all was well.
+        await file.truncate(offset).catch(() => undefined);
+        hash = await hashOf(file, offset);
+        throw error;
+      }
       offset += data.length;
       updatedAt = new Date();
+      flush.written(data.length);
     },
     async truncate(size) {
       if (size === offset) return;
@@ -189,6 +200,7 @@ async function openWriter(
       offset = size;
     },
     async commit({ size, expected, labels = {} } = {}) {
+      await flush.over();
       //#gap 04.2 commitBlob
       const actual = digest();
       const announced = expected ? parseDigest(expected) : begun.expected;
@@ -210,6 +222,34 @@ async function openWriter(
       if (!isNew) throw alreadyExists(`content ${actual}`);
       return actual;
       //#end
+    },
+  };
+}
+
+/** So many bytes may wait in memory before the disk is asked to take them. */
+const FLUSH = 16 << 20;
+
+/**
+ * Has the disk take what is written while more comes, so that little is left to wait for in the end. `over` waits for the last of it.
+ * The kernel tells an error of the disk only once: one of these is kept, and thrown by `over`. Source: fsync(2).
+ */
+function flusher(file: FileHandle): { written(bytes: number): void; over(): Promise<void> } {
+  let waiting = 0;
+  let flushing: Promise<void> | undefined;
+  let failure: { error: unknown } | undefined;
+  return {
+    written(bytes) {
+      waiting += bytes;
+      if (waiting < FLUSH || flushing) return;
+      waiting = 0;
+      flushing = file
+        .datasync()
+        .catch((error: unknown) => void (failure ??= { error }))
+        .finally(() => (flushing = undefined));
+    },
+    async over() {
+      await flushing;
+      if (failure) throw failure.error;
     },
   };
 }

@@ -59,7 +59,7 @@ export { mountAll, unmountAll, openMounts, type Mount } from './mounts.ts';
 export type { SnapshotInfo, SnapshotKind, Snapshotter, Usage } from './snapshotter.ts';
 export { overlayfsSnapshotter } from './overlay-snapshotter.ts';
 export { nativeSnapshotter } from './native-snapshotter.ts';
-export { btrfsSnapshotter } from './btrfs-snapshotter.ts';
+export { btrfsSnapshotter, checkBtrfs } from './btrfs-snapshotter.ts';
 export { tarHeader, type TarHeader, type TarType } from './tar-header.ts';
 export { readTar, writeTar, type TarEntry, type TarInput } from './tar.ts';
 export { decodeName, encodeName, fsPath, readNames } from './file-names.ts';

@@ -2,7 +2,7 @@ import { mkdtempSync, rmdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { isErrno } from '../01-processes/index.ts';
-import { MNT, mountWithOptions, openTree, umount } from '../02-namespaces/index.ts';
+import { MNT, mountWithOptions, openTree, setPropagation, umount } from '../02-namespaces/index.ts';
 import { mountLayers } from './mount-layers.ts';
 
 /** What is to be mounted where, as containerd says it: the words of fstab(5), not yet the bits of mount(2). */
@@ -54,13 +54,20 @@ export function unmountAll(target: string): void {
  * Mounts and gives a handle of the result that hangs nowhere: no path leads there but through the handle, and the kernel takes it
  * away when that is closed, also by the end of the process. To be closed.
  * Source: open_tree(2), Linux 5.2.
- * @throws SyscallError, StoreError as mountAll
+ * @param furnish mounts more inside the directory that it is given, which is in the handle too
+ * @throws SyscallError, StoreError as mountAll; what `furnish` throws
  */
-export function openMounts(mounts: readonly Mount[]): number {
+export function openMounts(mounts: readonly Mount[], furnish?: (root: string) => void): number {
   const target = mkdtempSync(join(tmpdir(), 'mount-'));
   try {
     mountAll(mounts, target);
-    return openTree(target);
+    try {
+      furnish?.(target);
+      return openTree(target, { recursive: furnish !== undefined });
+    } finally {
+      // What is bound inside may be shared with where it comes from: taken away here, it must not go there, too.
+      setPropagation(target, 'rprivate');
+    }
   } finally {
     unmountAll(target);
     rmdirSync(target);

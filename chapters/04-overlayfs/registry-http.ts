@@ -60,6 +60,8 @@ export function openHttp({
   const trust = {
     rejectUnauthorized: !anyCertificate,
     ...(ca?.length && { ca: [...ca, ...rootCertificates] }),
+    // Who is not asked for a certificate that we trust: to read the machine's own would take an eighth of a second.
+    ...(anyCertificate && { ca: [] }),
   };
   const { plain, tls } = directAgents(trust);
   /** By the proxy's address. */

@@ -79,7 +79,7 @@ export async function startContainerd(options: ContainerdOptions): Promise<() =>
       leases: leasesService(namespaces, garbage.collect),
       events: eventsService(events),
       diff: diffService(namespaces, leases),
-      introspection: introspectionService(await serverId(root)),
+      introspection: introspectionService(await serverId(root), root),
       version: versionService(),
     });
     log('info', `serving on ${address}`);

@@ -21,22 +21,26 @@ export async function collectGarbage(namespace: string, room: Room, events: Even
   await expireLeases(room);
   const held = (await room.leases.list()).flatMap(({ resources }) => resources);
   const content = new Map((await room.content.list()).map((info) => [info.digest as string, info]));
-  const snapshots = new Map((await room.snapshotter.list()).map((info) => [info.name, info]));
+  const snapshotters = await room.snapshotters.used();
+  const snapshots = new Map<string, Found>();
+  for (const [snapshotter, store] of snapshotters)
+    for (const info of await store.list())
+      snapshots.set(snapshotNode(snapshotter, info.name), { ...info, snapshotter });
   const roots = [
-    ...held.map(({ type, id }) => (type === 'content' ? contentNode(id) : snapshotNode(id))),
+    ...held.flatMap(({ type, id }) => (type === 'content' ? contentNode(id) : heldSnapshot(type, id))),
     ...(await rootsOf(room, content, snapshots)),
   ];
   const needed = mark(roots, content, snapshots);
 
   // Children before their parents, which cannot be removed before.
-  const depth = (name: string): number => {
-    const parent = snapshots.get(name)?.parent;
-    return parent ? 1 + depth(parent) : 0;
+  const depth = ({ snapshotter, parent }: Found): number => {
+    const below = parent ? snapshots.get(snapshotNode(snapshotter, parent)) : undefined;
+    return below ? 1 + depth(below) : 0;
   };
-  const unneeded = [...snapshots.keys()].filter((name) => !needed.has(snapshotNode(name)));
-  for (const key of unneeded.sort((a, b) => depth(b) - depth(a)))
-    if (await removed(room.snapshotter.remove(key)))
-      events.tell(namespace, '/snapshot/remove', 'SnapshotRemove', { key });
+  const unneeded = [...snapshots].flatMap(([node, found]) => (needed.has(node) ? [] : [found]));
+  for (const { snapshotter, name } of unneeded.sort((a, b) => depth(b) - depth(a)))
+    if (await removed(snapshotters.get(snapshotter)!.remove(name)))
+      events.tell(namespace, '/snapshot/remove', 'SnapshotRemove', { key: name });
   for (const digest of content.keys())
     if (!needed.has(contentNode(digest)) && (await removed(room.content.delete(digest))))
       events.tell(namespace, '/content/delete', 'ContentDelete', { digest });
@@ -54,13 +58,19 @@ async function removed(removing: Promise<void>): Promise<boolean> {
 }
 
 const contentNode = (digest: string): string => `content ${digest}`;
-const snapshotNode = (key: string): string => `snapshot ${key}`;
+const snapshotNode = (snapshotter: string, key: string): string => `snapshot ${snapshotter} ${key}`;
+/** A lease holds snapshots as `snapshots/SNAPSHOTTER`. */
+const heldSnapshot = (type: string, key: string): string[] =>
+  type.startsWith('snapshots/') ? [snapshotNode(type.slice('snapshots/'.length), key)] : [];
+
+/** A snapshot, and who keeps it. */
+type Found = SnapshotInfo & { snapshotter: string };
 
 /** Everything that can be reached from the roots. */
 function mark(
   roots: readonly string[],
   content: ReadonlyMap<string, ContentInfo>,
-  snapshots: ReadonlyMap<string, SnapshotInfo>,
+  snapshots: ReadonlyMap<string, Found>,
 ): Set<string> {
   //#region mark
   const needed = new Set<string>();
@@ -68,12 +78,10 @@ function mark(
   for (let node = open.pop(); node !== undefined; node = open.pop()) {
     if (needed.has(node)) continue;
     needed.add(node);
-    const [kind, ...rest] = node.split(' ');
-    const name = rest.join(' ');
-    const thing = kind === 'content' ? content.get(name) : snapshots.get(name);
+    const thing = content.get(node.replace(/^content /, '')) ?? snapshots.get(node);
     if (!thing) continue;
     open.push(...referencesIn(thing.labels));
-    if ('parent' in thing && thing.parent) open.push(snapshotNode(thing.parent));
+    if ('parent' in thing && thing.parent) open.push(snapshotNode(thing.snapshotter, thing.parent));
   }
   return needed;
   //#endregion
@@ -83,17 +91,20 @@ function mark(
 async function rootsOf(
   { images, containers, content }: Room,
   blobs: ReadonlyMap<string, ContentInfo>,
-  snapshots: ReadonlyMap<string, SnapshotInfo>,
+  snapshots: ReadonlyMap<string, Found>,
 ): Promise<string[]> {
   const found: string[] = [];
   for (const { target, labels } of await images.list())
     found.push(contentNode(target.digest), ...referencesIn(labels));
-  for (const { snapshotKey, labels } of (await containers.list()).map(messageOf))
-    found.push(...(snapshotKey ? [snapshotNode(snapshotKey)] : []), ...referencesIn(labels));
+  for (const { snapshotter, snapshotKey, labels } of (await containers.list()).map(messageOf))
+    found.push(
+      ...(snapshotKey ? [snapshotNode(snapshotter || 'overlayfs', snapshotKey)] : []),
+      ...referencesIn(labels),
+    );
   // A blob that someone is about to finish.
   for (const { expected } of await content.statuses()) if (expected) found.push(contentNode(expected));
   for (const { digest, labels } of blobs.values()) if (isRoot(labels)) found.push(contentNode(digest));
-  for (const { name, labels } of snapshots.values()) if (isRoot(labels)) found.push(snapshotNode(name));
+  for (const [node, { labels }] of snapshots) if (isRoot(labels)) found.push(node);
   return found;
 }
 
@@ -103,7 +114,8 @@ const isRoot = (labels: Labels): boolean => 'containerd.io/gc.root' in labels;
 function referencesIn(labels: Labels): string[] {
   return Object.entries(labels).flatMap(([label, value]) => {
     if (/^containerd\.io\/gc\.ref\.content([./]|$)/.test(label)) return [contentNode(value)];
-    if (/^containerd\.io\/gc\.ref\.snapshot\./.test(label)) return [snapshotNode(value)];
+    const snapshotter = /^containerd\.io\/gc\.ref\.snapshot\.([^./]+)/.exec(label)?.[1];
+    if (snapshotter !== undefined) return [snapshotNode(snapshotter, value)];
     return [];
   });
 }

@@ -4,18 +4,17 @@ import { join } from 'node:path';
 import {
   openContentStore,
   openImageStore,
-  overlayfsSnapshotter,
   readState,
   writeState,
   type ContentStore,
   type ImageStore,
   type Labels,
-  type Snapshotter,
   type Versioned,
 } from '../04-overlayfs/index.ts';
 import type { LeaseResource } from './api-leases.ts';
 import { GrpcError } from './grpc-errors.ts';
 import { checkIdentifier, openRecords, type RecordStore } from './record-store.ts';
+import { openSnapshotters, type Snapshotters } from './snapshotters.ts';
 
 /** A container's record as it stands on disk: the message as JSON, bytes in base64. */
 export type ContainerRecord = { id: string } & Record<string, unknown>;
@@ -32,7 +31,7 @@ export interface LeaseRecord {
 export interface Room {
   content: ContentStore;
   images: ImageStore;
-  snapshotter: Snapshotter;
+  snapshotters: Snapshotters;
   containers: RecordStore<ContainerRecord>;
   leases: RecordStore<LeaseRecord>;
 }
@@ -75,14 +74,15 @@ export async function openNamespaces(dir: string): Promise<Namespaces> {
 
   async function open(name: string): Promise<Room> {
     const path = pathOf(name);
-    const room = {
+    const room: Room = {
       content: await openContentStore(join(path, 'content')),
       images: await openImageStore(join(path, 'images')),
-      snapshotter: await overlayfsSnapshotter(join(path, 'snapshots')),
+      snapshotters: openSnapshotters(path),
       containers: await openRecords<ContainerRecord>(join(path, 'containers'), 'container'),
       leases: await openRecords<LeaseRecord>(join(path, 'leases'), 'lease'),
     };
     if (!exists(name)) await writeLabels(name, {});
+    await room.snapshotters.used();
     return room;
   }
 
@@ -112,12 +112,13 @@ export async function openNamespaces(dir: string): Promise<Namespaces> {
     },
     async delete(name) {
       mustExist(name);
-      const { content, images, snapshotter, containers } = await room(name);
+      const { content, images, snapshotters, containers } = await room(name);
+      const snapshots = await Promise.all([...(await snapshotters.used()).values()].map((one) => one.list()));
       const held = {
         containers: (await containers.list()).length,
         images: (await images.list()).length,
         blobs: (await content.list()).length,
-        snapshots: (await snapshotter.list()).length,
+        snapshots: snapshots.flat().length,
       };
       const left = Object.entries(held).filter(([, count]) => count > 0);
       if (left.length > 0)
@@ -125,12 +126,12 @@ export async function openNamespaces(dir: string): Promise<Namespaces> {
           'FailedPrecondition',
           `namespace ${JSON.stringify(name)} must be empty, but it still has ${left.map(([what, n]) => `${what} (${n})`).join(', ')}`,
         );
-      await snapshotter.close();
+      await snapshotters.close();
       rooms.delete(name);
       await rm(pathOf(name), { recursive: true });
     },
     async close() {
-      for (const opened of rooms.values()) await (await opened).snapshotter.close();
+      for (const opened of rooms.values()) await (await opened).snapshotters.close();
     },
   };
 }

@@ -3,29 +3,21 @@ import type { Input, Mount as MountMessage } from './api-common.ts';
 import type { SnapshotInfo as InfoMessage, SnapshotKind as KindName } from './api-snapshots.ts';
 import type { EventBus } from './event-bus.ts';
 import { fieldsOf, parseFilters } from './filters.ts';
-import { GrpcError } from './grpc-errors.ts';
 import type { Handlers } from './grpc-server.ts';
 import type { Leases } from './leases.ts';
 import type { Namespaces } from './namespaces.ts';
 import { toTimestamp } from './protobuf.ts';
 
-export const SNAPSHOTTER = 'overlayfs';
 const PAGE = 100;
 
-/** containerd.services.snapshots.v1: layers, and what containers write on top of them. */
+/** containerd.services.snapshots.v1: layers, and what containers write on top of them. Each request names its snapshotter. */
 export function snapshotsService(
   namespaces: Namespaces,
   leases: Leases,
   events: EventBus,
 ): Handlers['snapshots'] {
-  async function snapshotterOf(namespace: string, name: string): Promise<Snapshotter> {
-    if (name !== SNAPSHOTTER)
-      throw new GrpcError(
-        'InvalidArgument',
-        `snapshotter not loaded: ${JSON.stringify(name)}: only ${SNAPSHOTTER} is there`,
-      );
-    return (await namespaces.room(namespace)).snapshotter;
-  }
+  const snapshotterOf = async (namespace: string, name: string): Promise<Snapshotter> =>
+    (await namespaces.room(namespace)).snapshotters.get(name);
   const create =
     (kind: 'prepare' | 'view'): Handlers['snapshots']['prepare'] =>
     async ({ snapshotter, key, parent, labels }, { namespace, lease }) => {

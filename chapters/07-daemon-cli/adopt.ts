@@ -3,7 +3,6 @@ import { decodeEvent, isGrpcError, type EventEnvelope, type Process } from '../0
 import { isRunning, type ContainerRecord } from './container.ts';
 import { OWNER_LABEL } from './create-container.ts';
 import type { Daemon } from './daemon.ts';
-import { SNAPSHOTTER } from './images.ts';
 import { ownerOfLayer, removeLayers } from './init-layer.ts';
 import { log } from './log.ts';
 import { removeContainer } from './remove-container.ts';
@@ -55,7 +54,7 @@ async function discardUnknown(daemon: Daemon): Promise<void> {
   for (const { id, labels } of (await containerd.containers.list({})).containers)
     if (ours(labels) && !known.has(id)) await containerd.containers.delete({ id });
   const unknown = new Set<string>();
-  for await (const { info } of containerd.snapshots.list({ snapshotter: SNAPSHOTTER }))
+  for await (const { info } of containerd.snapshots.list({ snapshotter: containerd.snapshotter }))
     for (const { name, labels } of info) {
       const id = ownerOfLayer(name);
       if (ours(labels) && !known.has(id)) unknown.add(id);

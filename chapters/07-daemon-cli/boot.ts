@@ -20,6 +20,7 @@ import { openImages } from './images.ts';
 import { explain, log, setLogLevel } from './log.ts';
 import { openRuns } from './runs.ts';
 import { connectSupervisor } from './supervisor.ts';
+import { checkStorageDriver, chooseStorageDriver, type StorageDriver } from './storage-driver.ts';
 import { openVolumeStore } from './volume-store.ts';
 
 export interface RunningDaemon {
@@ -40,7 +41,12 @@ export async function boot(options: DaemonOptions): Promise<RunningDaemon> {
     makeRoot('--exec-root', options.execRoot);
     mkdirSync(join(options.execRoot, 'containers'), { recursive: true, mode: 0o711 });
     down.push(await lock(options.dataRoot));
-    const id = await engineId(options.dataRoot);
+    const before = await readEngine(options.dataRoot);
+    const storageDriver = chooseStorageDriver(
+      options.dataRoot,
+      options.storageDriver,
+      before && (before.storageDriver ?? 'overlay2'),
+    );
 
     // What is on disk: containers and volumes.
     const containers = await openContainerStore(join(options.dataRoot, 'containers'));
@@ -51,9 +57,11 @@ export async function boot(options: DaemonOptions): Promise<RunningDaemon> {
     );
 
     // The supervisor: one that runs, or one of our own.
-    const supervisor = await connectSupervisor(options);
+    const supervisor = await connectSupervisor(options, storageDriver);
     const idle = (): boolean => !containers.all().some(isRunning);
     down.push(() => (idle() ? supervisor.stop() : supervisor.client.close()));
+    await checkStorageDriver(supervisor.client, storageDriver);
+    const { id } = before ?? (await newEngine(options.dataRoot, storageDriver));
 
     // The bridge, the host's address on it, and the rules that let its network out.
     const network = await openBridgeNetwork({
@@ -73,6 +81,7 @@ export async function boot(options: DaemonOptions): Promise<RunningDaemon> {
       options,
       id,
       containerd: supervisor.client,
+      storageDriver,
       containers,
       runs: openRuns(),
       execs: openExecStore(),
@@ -147,19 +156,22 @@ async function lock(dataRoot: string): Promise<() => unknown> {
   }
 }
 
+/** What a data root is, from its first start on. */
 interface EngineState {
   version: 1;
   id: string;
+  /** Left out: overlay2, the only one that there once was. */
+  storageDriver?: StorageDriver;
 }
 
-async function engineId(dataRoot: string): Promise<string> {
-  const file = join(dataRoot, 'engine.json');
-  const known = await readState<EngineState>(file, 1);
-  if (known) return known.id;
-  const id = randomUUID();
-  const state: EngineState = { version: 1, id };
-  await writeState(file, state);
-  return id;
+const engineFile = (dataRoot: string): string => join(dataRoot, 'engine.json');
+const readEngine = (dataRoot: string): Promise<EngineState | undefined> =>
+  readState<EngineState>(engineFile(dataRoot), 1);
+
+async function newEngine(dataRoot: string, storageDriver: StorageDriver): Promise<EngineState> {
+  const state: EngineState = { version: 1, id: randomUUID(), storageDriver };
+  await writeState(engineFile(dataRoot), state);
+  return state;
 }
 
 /** Listens, also where a daemon that was killed has left its socket; not where one answers. */

@@ -1,4 +1,4 @@
-import { closeSync, constants, mkdtempSync, openSync, readdirSync, rmSync } from 'node:fs';
+import { closeSync, constants, mkdtempSync, openSync, rmSync } from 'node:fs';
 import { posix } from 'node:path';
 import { randomBytes } from 'node:crypto';
 import { fdPath, mkdirAllInRoot, O_PATH, openInRootIfThere } from '../02-namespaces/index.ts';
@@ -10,21 +10,18 @@ import {
   downloadFile,
   findCopies,
   isAddress,
-  layersOf,
-  MEDIA_TYPE,
   openMounts,
   operands,
   writeTar,
   type Copies,
   type CopyRequest,
-  type Digest,
   type Instruction,
 } from '../04-overlayfs/index.ts';
 import { badParameter } from './api-error.ts';
 import { imageFor } from './build-images.ts';
 import { defaultsOf, variablesOf, type Build, type StageState } from './build-state.ts';
-import { SNAPSHOTTER } from './images.ts';
 import { readInRoot } from './in-root.ts';
+import { layerOfSnapshot } from './layer-below.ts';
 import { explain } from './log.ts';
 import type { NewLayer } from './make-image.ts';
 import { lookUpUser } from './passwd.ts';
@@ -37,8 +34,8 @@ export async function withFiles<T>(
   state: StageState,
   look: (root: string) => Promise<T>,
 ): Promise<T> {
-  const { snapshots } = daemon.containerd;
-  const snapshot = { snapshotter: SNAPSHOTTER, key: `build-${randomBytes(8).toString('hex')}` };
+  const { snapshots, snapshotter } = daemon.containerd;
+  const snapshot = { snapshotter, key: `build-${randomBytes(8).toString('hex')}` };
   const { mounts } = await snapshots.view({ ...snapshot, parent: topOf(state) }, { lease });
   try {
     const handle = openMounts(mounts);
@@ -52,14 +49,14 @@ export async function withFiles<T>(
   }
 }
 
-/** Changes a stage's files, and makes a layer of what has changed; `undefined` when nothing has. */
+/** Changes a stage's files, and makes a layer of what has changed. */
 export async function layerOf(
   { daemon, lease }: Build,
   state: StageState,
   change: (rootFd: number) => Promise<void>,
-): Promise<NewLayer | undefined> {
-  const { snapshots, diff } = daemon.containerd;
-  const snapshot = { snapshotter: SNAPSHOTTER, key: `build-${randomBytes(8).toString('hex')}` };
+): Promise<NewLayer> {
+  const { snapshots, snapshotter } = daemon.containerd;
+  const snapshot = { snapshotter, key: `build-${randomBytes(8).toString('hex')}` };
   const { mounts } = await snapshots.prepare({ ...snapshot, parent: topOf(state) }, { lease });
   try {
     const handle = openMounts(mounts);
@@ -68,16 +65,7 @@ export async function layerOf(
     } finally {
       closeSync(handle);
     }
-    if (readdirSync(layersOf(mounts).upper).length === 0) return undefined;
-    const made = await diff.diff(
-      { right: mounts, mediaType: MEDIA_TYPE.layer, ref: snapshot.key },
-      { lease },
-    );
-    const { digest, size, annotations } = made.diff!;
-    return {
-      descriptor: { mediaType: MEDIA_TYPE.layer, digest: digest as Digest, size },
-      diffId: annotations['containerd.io/uncompressed'] as Digest,
-    };
+    return await layerOfSnapshot(daemon.containerd, { mounts, parent: topOf(state) }, snapshot.key, lease);
   } finally {
     await snapshots.remove(snapshot);
   }

@@ -1,14 +1,23 @@
-import { closeSync } from 'node:fs';
-import { fdPath } from '../02-namespaces/index.ts';
+import { closeSync, constants, existsSync, openSync, statSync } from 'node:fs';
+import {
+  fdPath,
+  mkdirAllInRoot,
+  mount,
+  MOUNT_ATTR,
+  mountSetattr,
+  MS,
+  O_PATH,
+  openInRoot,
+  touchInRoot,
+} from '../02-namespaces/index.ts';
 import { layersOf, openMounts } from '../04-overlayfs/index.ts';
-import type { ContainerRecord } from './container.ts';
-import { isRunning } from './container.ts';
+import { containerFiles } from './container-files.ts';
+import { isRunning, type ContainerRecord, type MountPoint } from './container.ts';
 import type { Daemon } from './daemon.ts';
-import { SNAPSHOTTER } from './images.ts';
 
 /**
- * Shows `look` a container's `/` from the host: of one that runs as its first process has it, volumes and all; of another its snapshot,
- * mounted where nobody else sees it. Nothing stays behind.
+ * Shows `look` a container's `/` from the host: of one that runs as its first process has it; of another its snapshot, with what would be
+ * bound into it, mounted where nobody else sees it. A tmpfs is there while it runs alone. Nothing stays behind.
  * @param look gets a path with a slash at its end; what it leads to ends with the call
  */
 export async function withRoot<T>(
@@ -17,12 +26,57 @@ export async function withRoot<T>(
   look: (root: string) => Promise<T>,
 ): Promise<T> {
   if (isRunning(record) && record.state.pid > 0) return look(`/proc/${record.state.pid}/root/`);
-  const { mounts } = await daemon.containerd.snapshots.mounts({ snapshotter: SNAPSHOTTER, key: record.id });
-  const handle = openMounts(mounts);
+  const { mounts } = await daemon.containerd.snapshots.mounts({
+    snapshotter: daemon.containerd.snapshotter,
+    key: record.id,
+  });
+  const handle = openMounts(mounts, (root) => bindAll(root, boundInto(daemon, record)));
   try {
     return await look(`${fdPath(handle)}/`);
   } finally {
     closeSync(handle);
+  }
+}
+
+type Bind = Pick<MountPoint, 'source' | 'destination' | 'writable'>;
+
+/** Volumes and directories of the host, from the outside in; at last the files that the daemon has written for a run. */
+function boundInto({ containers }: Daemon, { id, mounts }: ContainerRecord): Bind[] {
+  const depth = ({ destination }: Bind): number => destination.split('/').length;
+  const { hosts, hostname, resolvConf } = containerFiles(containers.directory(id));
+  const own = { '/etc/hosts': hosts, '/etc/hostname': hostname, '/etc/resolv.conf': resolvConf };
+  const files = Object.entries(own)
+    .filter(([, source]) => existsSync(source))
+    .map(([destination, source]) => ({ source, destination, writable: true }));
+  return [...[...mounts].sort((a, b) => depth(a) - depth(b)), ...files];
+}
+
+/**
+ * Binds each at its place inside a root, which is made where it is missing.
+ * @throws SyscallError, Error naming a source that is not there
+ */
+function bindAll(root: string, binds: readonly Bind[]): void {
+  const rootFd = openSync(root, O_PATH | constants.O_DIRECTORY);
+  try {
+    for (const { source, destination, writable } of binds) {
+      const isDirectory = statSync(source).isDirectory();
+      const place = isDirectory ? mkdirAllInRoot(rootFd, destination) : touchInRoot(rootFd, destination);
+      try {
+        mount({ source, target: fdPath(place), flags: MS.BIND | MS.REC });
+      } finally {
+        closeSync(place);
+      }
+      // Opened once more, it is the new mount.
+      const bound = openInRoot(rootFd, destination);
+      try {
+        const set = writable ? 0 : MOUNT_ATTR.RDONLY;
+        mountSetattr(bound, { set, propagation: MS.PRIVATE, recursive: true });
+      } finally {
+        closeSync(bound);
+      }
+    }
+  } finally {
+    closeSync(rootFd);
   }
 }
 
@@ -32,7 +86,7 @@ export async function withOwnFiles<T>(
   { id }: ContainerRecord,
   look: (root: string) => Promise<T>,
 ): Promise<T> {
-  const { mounts } = await containerd.snapshots.mounts({ snapshotter: SNAPSHOTTER, key: id });
+  const { mounts } = await containerd.snapshots.mounts({ snapshotter: containerd.snapshotter, key: id });
   const { upper, lowers } = layersOf(mounts);
   const layers = [upper, ...lowers];
   const handle = openMounts([

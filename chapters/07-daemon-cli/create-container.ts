@@ -9,7 +9,6 @@ import { containerFiles } from './container-files.ts';
 import { makeMountPoints, wantedMounts } from './container-mounts.ts';
 import { NEVER, now, type ContainerRecord } from './container.ts';
 import type { Daemon } from './daemon.ts';
-import { SNAPSHOTTER } from './images.ts';
 import { prepareLayers, removeLayers } from './init-layer.ts';
 import { fillVolumes } from './fill-volumes.ts';
 import { log } from './log.ts';
@@ -100,7 +99,7 @@ export async function createContainer(
         image: image.names[0] ?? '',
         runtime,
         spec: jsonAny(OCI_TYPES.spec, spec),
-        snapshotter: SNAPSHOTTER,
+        snapshotter: containerd.snapshotter,
         snapshotKey: id,
       },
     });

@@ -2,6 +2,7 @@ import { isAbsolute, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { endpoints } from '../04-overlayfs/index.ts';
 import { checkInterfaceName, parseCidr } from '../02-namespaces/index.ts';
+import { isStorageDriver, STORAGE_DRIVERS, type StorageDriver } from './storage-driver.ts';
 
 /** Where a daemon keeps its things, and what it is told. */
 export interface DaemonOptions {
@@ -15,6 +16,8 @@ export interface DaemonOptions {
   /** The containerd to use; undefined: an own mycontainerd. */
   containerd: string | undefined;
   defaultRuntime: string;
+  /** How layers are kept; undefined: as before, at first overlay2. */
+  storageDriver: StorageDriver | undefined;
   bridge: string;
   /** The host's address in the bridge's network; undefined: one that is free. */
   bip: string | undefined;
@@ -36,6 +39,7 @@ export const USAGE = `usage: mydockerd [OPTIONS]
   --pidfile PATH           (EXEC-ROOT/mydocker.pid)
   --containerd ADDRESS     use this containerd; else one of its own is started
   --default-runtime NAME   myrunc, runc, crun, or io.containerd.NAME.vN (myrunc)
+  -s, --storage-driver NAME  overlay2, vfs, or btrfs where the data root is on one (overlay2)
   --bridge NAME            (mydocker0)
   --bip CIDR               the bridge's address (172.28.0.1/16, or the next that is free)
   --iptables=false         leave the firewall alone: no way from the bridge to the world
@@ -76,6 +80,7 @@ export function parseDaemonOptions(
         pidfile: { ...text, short: 'p' },
         containerd: text,
         'default-runtime': text,
+        'storage-driver': { ...text, short: 's' },
         bridge: { ...text, short: 'b' },
         bip: text,
         iptables: text,
@@ -111,6 +116,11 @@ export function parseDaemonOptions(
   const iptables = values.iptables ?? environment['MYDOCKER_IPTABLES'] ?? 'true';
   if (iptables !== 'true' && iptables !== 'false')
     throw new UsageError(`--iptables ${JSON.stringify(iptables)}: give true or false`);
+  const storageDriver = values['storage-driver'];
+  if (storageDriver !== undefined && !isStorageDriver(storageDriver))
+    throw new UsageError(
+      `--storage-driver ${JSON.stringify(storageDriver)}: give ${Object.keys(STORAGE_DRIVERS).join(', ')}`,
+    );
   const bridge = values.bridge ?? 'mydocker0';
   try {
     checkInterfaceName(bridge);
@@ -136,6 +146,7 @@ export function parseDaemonOptions(
     pidfile: values.pidfile ?? join(execRoot, 'mydocker.pid'),
     containerd: values.containerd,
     defaultRuntime: values['default-runtime'] ?? 'myrunc',
+    storageDriver,
     bridge,
     bip: values.bip,
     iptables: iptables === 'true',

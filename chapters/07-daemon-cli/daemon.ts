@@ -1,6 +1,5 @@
 import type { Capability } from '../01-processes/index.ts';
 import type { Downloads } from '../04-overlayfs/index.ts';
-import type { ContainerdClient } from '../06-shim-containerd/index.ts';
 import type { BridgeNetwork } from './bridge-network.ts';
 import type { ContainerRecord } from './container.ts';
 import type { ContainerStore } from './container-store.ts';
@@ -9,6 +8,7 @@ import type { EventBus } from './event-bus.ts';
 import type { ExecStore } from './exec-store.ts';
 import type { Images } from './images.ts';
 import type { Runs } from './runs.ts';
+import type { EngineContainerd, StorageDriver } from './storage-driver.ts';
 import type { VolumeStore } from './volume-store.ts';
 
 /** The parts of a running daemon. Every route and every verb gets them; nothing of it is global. */
@@ -16,7 +16,8 @@ export interface Daemon {
   options: DaemonOptions;
   /** The engine's own id, which stays the same over restarts. */
   id: string;
-  containerd: ContainerdClient;
+  containerd: EngineContainerd;
+  storageDriver: StorageDriver;
   /** What is known of containers, on disk. */
   containers: ContainerStore;
   /** What of containers is only in memory: who waits, who is attached. */

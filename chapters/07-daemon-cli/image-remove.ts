@@ -4,7 +4,7 @@ import { conflict } from './api-error.ts';
 import { isRunning, shortId } from './container.ts';
 import type { Daemon } from './daemon.ts';
 import { keepNameless } from './image-names.ts';
-import { childrenOf, fullName, isInternal, references, SNAPSHOTTER, type LocalImage } from './images.ts';
+import { childrenOf, fullName, isInternal, references, type LocalImage } from './images.ts';
 
 /** What DELETE /images/NAME answers: names that are gone, and what is gone with the last of them. */
 export type Removal = { Untagged: string } | { Deleted: string };
@@ -136,7 +136,7 @@ async function removeContent(daemon: Daemon, image: LocalImage): Promise<Removal
 
 async function isRemoved({ containerd }: Daemon, key: string): Promise<boolean> {
   try {
-    await containerd.snapshots.remove({ snapshotter: SNAPSHOTTER, key });
+    await containerd.snapshots.remove({ snapshotter: containerd.snapshotter, key });
     return true;
   } catch (error) {
     if (isGrpcError(error, 'NotFound')) return true;

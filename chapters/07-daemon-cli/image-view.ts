@@ -48,7 +48,7 @@ export async function inspectView(daemon: Daemon, image: LocalImage, version: st
     Os: config.os,
     Size,
     ...(compareVersions(version, '1.44') < 0 && { VirtualSize: Size }),
-    GraphDriver: { Data: null, Name: 'overlayfs' },
+    GraphDriver: { Data: null, Name: daemon.storageDriver },
     RootFS: { Type: 'layers', Layers: config.rootfs.diff_ids },
     Metadata: { LastTagTime: image.taggedAt === 0 ? NEVER : rfc3339(BigInt(image.taggedAt) * 1_000_000n) },
     Descriptor: {

@@ -9,17 +9,9 @@ import {
   type Index,
   type Manifest,
 } from '../04-overlayfs/index.ts';
-import {
-  fromTimestamp,
-  isGrpcError,
-  type ContainerdClient,
-  type Descriptor,
-  type Input,
-} from '../06-shim-containerd/index.ts';
+import { fromTimestamp, isGrpcError, type Descriptor, type Input } from '../06-shim-containerd/index.ts';
 import { badParameter, notFound } from './api-error.ts';
-
-/** The snapshotter that layers and containers are kept with. */
-export const SNAPSHOTTER = 'overlayfs';
+import type { EngineContainerd } from './storage-driver.ts';
 
 /** An image as the Engine API thinks of it: one configuration, and any number of names for it. */
 export interface LocalImage {
@@ -110,7 +102,7 @@ export interface Images {
 }
 
 /** The images that containerd has. Nothing is kept here but what never changes: content, by its digest. */
-export function openImages(containerd: ContainerdClient): Images {
+export function openImages(containerd: EngineContainerd): Images {
   const parsed = new Map<string, unknown>();
   const sizes = new Map<string, number>();
 
@@ -194,7 +186,10 @@ export function openImages(containerd: ContainerdClient): Images {
   async function layerSize(snapshot: string): Promise<number> {
     if (!sizes.has(snapshot)) {
       try {
-        const { size } = await containerd.snapshots.usage({ snapshotter: SNAPSHOTTER, key: snapshot });
+        const { size } = await containerd.snapshots.usage({
+          snapshotter: containerd.snapshotter,
+          key: snapshot,
+        });
         sizes.set(snapshot, size);
       } catch (error) {
         if (!isGrpcError(error, 'NotFound')) throw error;

@@ -6,7 +6,6 @@ import { openMounts } from '../04-overlayfs/index.ts';
 import { isGrpcError, type Mount } from '../06-shim-containerd/index.ts';
 import type { OciMount } from '../05-runtime/index.ts';
 import type { Daemon } from './daemon.ts';
-import { SNAPSHOTTER } from './images.ts';
 
 /** The name of a container's init layer. */
 export const initKey = (id: string): string => `${id}-init`;
@@ -26,9 +25,9 @@ export async function prepareLayers(
   id: string,
   { parent, mounts, labels }: { parent: string; mounts: readonly OciMount[]; labels: Record<string, string> },
 ): Promise<Mount[]> {
-  const { snapshots } = containerd;
+  const { snapshots, snapshotter } = containerd;
   const key = preparingKey(id);
-  const init = await snapshots.prepare({ snapshotter: SNAPSHOTTER, key, parent, labels });
+  const init = await snapshots.prepare({ snapshotter, key, parent, labels });
   const handle = openMounts(init.mounts);
   try {
     for (const mount of mounts) makeMountPoint(handle, mount, mounts);
@@ -38,16 +37,18 @@ export async function prepareLayers(
   } finally {
     closeSync(handle);
   }
-  await snapshots.commit({ snapshotter: SNAPSHOTTER, name: initKey(id), key, labels });
-  return (await snapshots.prepare({ snapshotter: SNAPSHOTTER, key: id, parent: initKey(id), labels })).mounts;
+  await snapshots.commit({ snapshotter, name: initKey(id), key, labels });
+  return (await snapshots.prepare({ snapshotter, key: id, parent: initKey(id), labels })).mounts;
 }
 
 /** Removes a container's layers, the upper one first. Those that are gone are no error. */
 export async function removeLayers({ containerd }: Pick<Daemon, 'containerd'>, id: string): Promise<void> {
   for (const key of [id, preparingKey(id), initKey(id)])
-    await containerd.snapshots.remove({ snapshotter: SNAPSHOTTER, key }).catch((error: unknown) => {
-      if (!isGrpcError(error, 'NotFound')) throw error;
-    });
+    await containerd.snapshots
+      .remove({ snapshotter: containerd.snapshotter, key })
+      .catch((error: unknown) => {
+        if (!isGrpcError(error, 'NotFound')) throw error;
+      });
 }
 
 /** /etc/mtab, which old programs read, leads to the kernel's own list; unless the image has one. */

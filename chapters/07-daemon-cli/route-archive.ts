@@ -1,4 +1,4 @@
-import { closeSync, constants, lstatSync, openSync, readlinkSync, type Stats } from 'node:fs';
+import { closeSync, constants, lstatSync, openSync, type Stats } from 'node:fs';
 import { posix } from 'node:path';
 import { isErrno } from '../01-processes/index.ts';
 import { fdPath, O_PATH, openInRoot } from '../02-namespaces/index.ts';
@@ -7,7 +7,10 @@ import { ApiError, badParameter, notFound } from './api-error.ts';
 import { flag, send, type Call } from './call.ts';
 import { tell } from './container-events.ts';
 import { withOwnFiles, withRoot } from './container-layer.ts';
+import { tmpfsMounts } from './container-mounts.ts';
+import { isRunning, type ContainerRecord } from './container.ts';
 import type { Daemon } from './daemon.ts';
+import { resolveInRoot } from './in-root.ts';
 import { explain } from './log.ts';
 import type { Route } from './router.ts';
 
@@ -21,8 +24,8 @@ export const archiveRoutes: readonly Route[] = [
 
 /** A path inside a container, found: a handle of the directory that holds it, and its name there. */
 interface Found {
-  /** The path as it was asked for, absolute. */
-  asked: string;
+  /** Of a link: where it leads in the end, absolute, inside the container. Otherwise empty. */
+  linkTarget: string;
   /** `/proc/self/fd/N/NAME` */
   path: string;
   name: string;
@@ -44,7 +47,10 @@ function lookUp(root: string, asked: string, containerName: string): Found {
       closeSync(parent);
       throw missing();
     }
-    return { asked: path, path: at, name: name === '.' ? '/' : name, stat, close: () => closeSync(parent) };
+    const linkTarget = stat.isSymbolicLink() ? resolveInRoot(rootFd, path) : '';
+    // `dir/.` is the directory's content, under no name of its own.
+    const shown = /(^|\/)\.$/.test(asked) ? '.' : name === '.' ? '/' : name;
+    return { linkTarget, path: at, name: shown, stat, close: () => closeSync(parent) };
   } catch (error) {
     throw isErrno(error, 'ENOENT', 'ENOTDIR', 'ELOOP') ? missing() : error;
   } finally {
@@ -81,15 +87,14 @@ function goMode(stat: Stats): number {
   return type + special + (stat.mode & 0o777);
 }
 
-const statHeader = ({ asked, path, name, stat }: Found): Record<string, string> => ({
+const statHeader = ({ linkTarget, name, stat }: Found): Record<string, string> => ({
   'X-Docker-Container-Path-Stat': Buffer.from(
     JSON.stringify({
       name,
       size: stat.size,
       mode: goMode(stat),
       mtime: stat.mtime.toISOString(),
-      // Absolute, in the container: clients do not know where the link is.
-      linkTarget: stat.isSymbolicLink() ? posix.resolve(posix.dirname(asked), readlinkSync(path)) : '',
+      linkTarget,
     }),
   ).toString('base64'),
 });
@@ -111,8 +116,7 @@ async function copyOut(daemon: Daemon, call: Call): Promise<void> {
     const found = lookUp(root, path, record.name);
     try {
       const answer = call.stream(200, 'application/x-tar', statHeader(found));
-      // `dir/.` is the directory's content, under no name of its own.
-      const name = path.endsWith('/.') || found.name === '/' ? '.' : found.name;
+      const name = found.name === '/' ? '.' : found.name;
       await send(answer, writeTar(treeEntries(found.path, name)), call.gone);
     } finally {
       found.close();
@@ -132,12 +136,12 @@ async function exportRoot(daemon: Daemon, call: Call): Promise<void> {
 async function copyIn(daemon: Daemon, call: Call): Promise<void> {
   const record = daemon.containers.find(call.params['name']!);
   const path = pathOf(call);
-  if (record.hostConfig.ReadonlyRootfs) throw new ApiError(403, 'container rootfs is marked read-only');
   const keepKinds = flag(call.query, 'noOverwriteDirNonDir');
   await withRoot(daemon, record, async (root) => {
     const rootFd = openSync(root, constants.O_RDONLY | constants.O_DIRECTORY);
     try {
       checkDirectory(rootFd, path, record.name);
+      checkWritable(record, resolveInRoot(rootFd, path));
       const below = posix.resolve('/', path).slice(1);
       await applyLayer(call.request, rootFd, { whiteouts: 'keep', below, keepKinds });
     } catch (error) {
@@ -148,6 +152,18 @@ async function copyIn(daemon: Daemon, call: Call): Promise<void> {
     call.empty(200);
     tell(daemon, record, 'extract-to-dir');
   });
+}
+
+/** @throws ApiError 403 in a volume that is read-only, or in a read-only root outside of all volumes */
+function checkWritable(record: ContainerRecord, path: string): void {
+  const holds = ({ destination }: { destination: string }): boolean =>
+    path === destination || path.startsWith(`${destination}/`);
+  const inside = record.mounts.filter(holds).sort((a, b) => b.destination.length - a.destination.length);
+  if (inside[0] && !inside[0].writable) throw new ApiError(403, 'mounted volume is marked read-only');
+  // While it runs its tmpfs are there.
+  const isTmpfs = isRunning(record) && tmpfsMounts(record.hostConfig).some(holds);
+  if (!inside[0] && !isTmpfs && record.hostConfig.ReadonlyRootfs)
+    throw new ApiError(403, 'container rootfs is marked read-only');
 }
 
 /** @throws ApiError 404, or 400 for what is no directory */

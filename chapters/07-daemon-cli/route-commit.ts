@@ -1,10 +1,4 @@
-import {
-  changesOf,
-  layersOf,
-  MEDIA_TYPE,
-  type ContainerDefaults,
-  type Digest,
-} from '../04-overlayfs/index.ts';
+import { changedTree, changesOf, type ContainerDefaults } from '../04-overlayfs/index.ts';
 import { changedConfig } from './config-changes.ts';
 import { badParameter } from './api-error.ts';
 import { flag, type Call } from './call.ts';
@@ -13,7 +7,9 @@ import { whileFrozen } from './container-layer.ts';
 import type { ContainerConfig, ContainerRecord } from './container.ts';
 import type { Daemon } from './daemon.ts';
 import { withLease } from './image-names.ts';
-import { fullName, SNAPSHOTTER } from './images.ts';
+import { fullName } from './images.ts';
+import { initKey } from './init-layer.ts';
+import { layerOfSnapshot, withBelow } from './layer-below.ts';
 import { makeImage, withStep, type NewLayer } from './make-image.ts';
 import type { Route } from './router.ts';
 
@@ -28,8 +24,14 @@ const KIND = { C: 0, A: 1, D: 2 };
 
 async function changes(daemon: Daemon, call: Call): Promise<void> {
   const record = daemon.containers.find(call.params['name']!);
-  const { mounts } = await daemon.containerd.snapshots.mounts({ snapshotter: SNAPSHOTTER, key: record.id });
-  const found = changesOf(layersOf(mounts)).map(({ kind, path }) => ({ Path: path, Kind: KIND[kind] }));
+  const { snapshots, snapshotter } = daemon.containerd;
+  const { mounts } = await snapshots.mounts({ snapshotter, key: record.id });
+  const changed = await withLease(daemon, (lease) =>
+    withBelow(daemon.containerd, { mounts, parent: initKey(record.id) }, lease, async (below) =>
+      changesOf(changedTree(mounts, below)),
+    ),
+  );
+  const found = changed.map(({ kind, path }) => ({ Path: path, Kind: KIND[kind] }));
   call.json(200, found.length > 0 ? found : null);
 }
 
@@ -60,22 +62,15 @@ async function commit(daemon: Daemon, call: Call): Promise<void> {
   call.json(201, { Id: id });
 }
 
-/** A container's upper directory as a layer, in the content store. */
+/** What a container has changed as a layer, in the content store. */
 export async function containerLayer(
-  { containerd }: Daemon,
+  { containerd }: Pick<Daemon, 'containerd'>,
   { id }: Pick<ContainerRecord, 'id'>,
   lease: string,
 ): Promise<NewLayer> {
-  const { mounts } = await containerd.snapshots.mounts({ snapshotter: SNAPSHOTTER, key: id });
-  const { diff } = await containerd.diff.diff(
-    { right: mounts, mediaType: MEDIA_TYPE.layer, ref: `layer-${id}-${lease}` },
-    { lease },
-  );
-  const { digest, size, annotations } = diff!;
-  return {
-    descriptor: { mediaType: MEDIA_TYPE.layer, digest: digest as Digest, size },
-    diffId: annotations['containerd.io/uncompressed'] as Digest,
-  };
+  const { snapshots, snapshotter } = containerd;
+  const { mounts } = await snapshots.mounts({ snapshotter, key: id });
+  return layerOfSnapshot(containerd, { mounts, parent: initKey(id) }, `layer-${id}-${lease}`, lease);
 }
 
 /** The image that a container was made of, also one that has lost its name meanwhile. */

@@ -8,7 +8,7 @@ import { inspectView, listView } from './container-view.ts';
 import { isRunning, type ContainerRecord } from './container.ts';
 import { createContainer } from './create-container.ts';
 import type { Daemon } from './daemon.ts';
-import { findImage, SNAPSHOTTER } from './images.ts';
+import { findImage } from './images.ts';
 import { formatLine, logLines, parseMoment } from './logs.ts';
 import { removeContainer } from './remove-container.ts';
 import { compareVersions, type Route } from './router.ts';
@@ -72,7 +72,10 @@ async function list(daemon: Daemon, call: Call): Promise<void> {
 
 /** What the container has written, and that with its image. Bytes. */
 async function sizes(daemon: Daemon, record: ContainerRecord) {
-  const { size } = await daemon.containerd.snapshots.usage({ snapshotter: SNAPSHOTTER, key: record.id });
+  const { size } = await daemon.containerd.snapshots.usage({
+    snapshotter: daemon.containerd.snapshotter,
+    key: record.id,
+  });
   const image = (await daemon.images.all()).find(({ id }) => id === record.imageId);
   return { SizeRw: size, SizeRootFs: size + (image ? await daemon.images.size(image) : 0) };
 }
@@ -244,7 +247,7 @@ async function prune(daemon: Daemon, call: Call): Promise<void> {
   let reclaimed = 0;
   for (const record of records) {
     const { size } = await daemon.containerd.snapshots
-      .usage({ snapshotter: SNAPSHOTTER, key: record.id })
+      .usage({ snapshotter: daemon.containerd.snapshotter, key: record.id })
       .catch(() => ({ size: 0 }));
     await removeContainer(daemon, record, {});
     deleted.push(record.id);

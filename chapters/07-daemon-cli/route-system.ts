@@ -65,9 +65,10 @@ async function info(daemon: Daemon, call: Call): Promise<void> {
     ContainersPaused: count('paused'),
     ContainersStopped: records.filter((record) => !isRunning(record)).length,
     Images: (await daemon.images.all()).length,
-    Driver: 'overlayfs',
+    Driver: daemon.storageDriver,
     DriverStatus: [
       ['driver-type', 'io.containerd.snapshotter.v1'],
+      ['Snapshotter', daemon.containerd.snapshotter],
       ['containerd', uuid],
     ],
     Plugins: {

@@ -8,7 +8,6 @@ import { withContainerRoot } from './container-root.ts';
 import { isRunning, now, type ContainerRecord } from './container.ts';
 import type { Daemon } from './daemon.ts';
 import { journalSize } from './follow.ts';
-import { SNAPSHOTTER } from './images.ts';
 import { makeDirectoryInRoot, readInRoot } from './in-root.ts';
 import { explain, log } from './log.ts';
 import { lookUpUser, type User } from './passwd.ts';
@@ -52,7 +51,7 @@ async function startSerially(daemon: Daemon, record: ContainerRecord): Promise<v
     const join_ = joinedProcesses(daemon, record);
     const files = containerFiles(containers.directory(id));
     writeContainerFiles(files, record, network.gateway);
-    const { mounts } = await containerd.snapshots.mounts({ snapshotter: SNAPSHOTTER, key: id });
+    const { mounts } = await containerd.snapshots.mounts({ snapshotter: containerd.snapshotter, key: id });
     const spec = ociSpec(record, {
       user: await prepareRoot(daemon, record, mounts),
       files,

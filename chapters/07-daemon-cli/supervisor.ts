@@ -4,9 +4,10 @@ import { mkdir } from 'node:fs/promises';
 import { delimiter, dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isAlive, isErrno, kill, readCmdline, SIGNALS } from '../01-processes/index.ts';
-import { connectContainerd, isGrpcError, type ContainerdClient } from '../06-shim-containerd/index.ts';
+import { connectContainerd, isGrpcError } from '../06-shim-containerd/index.ts';
 import type { DaemonOptions } from './daemon-options.ts';
 import { log } from './log.ts';
+import { STORAGE_DRIVERS, type EngineContainerd, type StorageDriver } from './storage-driver.ts';
 
 /** The containerd namespace in which the engine's containers and images are. */
 export const NAMESPACE = 'mydocker';
@@ -15,7 +16,7 @@ export const NAMESPACE = 'mydocker';
 const START_LIMIT = 20_000;
 
 export interface Supervisor {
-  client: ContainerdClient;
+  client: EngineContainerd;
   /** Makes sure that one answers: waits for it, and starts it anew where it is ours. @throws Error */
   ensure(): Promise<void>;
   /** Ends it, where it is ours. Not while containers run that it is to look after. */
@@ -27,11 +28,12 @@ export interface Supervisor {
  * nobody's child, in a session of its own: it survives this daemon.
  * @throws Error when the one that was given does not answer, or mycontainerd cannot be started, with its last words
  */
-export async function connectSupervisor(options: DaemonOptions): Promise<Supervisor> {
+export async function connectSupervisor(options: DaemonOptions, driver: StorageDriver): Promise<Supervisor> {
   const state = join(options.execRoot, 'containerd');
   const address = options.containerd?.replace(/^unix:(\/\/)?/, '') ?? join(state, 'containerd.sock');
   const pidfile = join(state, 'mycontainerd.pid');
-  const client = connectContainerd(address, NAMESPACE, { patience: START_LIMIT });
+  const connection = connectContainerd(address, NAMESPACE, { patience: START_LIMIT });
+  const client: EngineContainerd = { ...connection, snapshotter: STORAGE_DRIVERS[driver] };
 
   const answers = async (timeout: number): Promise<boolean> => {
     try {

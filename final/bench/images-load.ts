@@ -44,12 +44,25 @@ export function* files(top: string, count: number, size: number): Generator<TarI
   }
 }
 
-/** Puts an image of three layers, 200 MB as they are sent, into a registry. Says how many bytes they are. */
-export async function pushLoad(dir: string, name: string): Promise<number> {
+/** A part of a number, at least one. */
+export const share = (count: number, percent: number): number =>
+  Math.max(1, Math.round((count * percent) / 100));
+
+/**
+ * Puts an image of three layers into a registry. Says how many bytes and files they are.
+ * @param percent how many of the files that are 200 MB as they are sent
+ */
+export async function pushLoad(
+  dir: string,
+  name: string,
+  percent: number,
+): Promise<{ bytes: number; files: number }> {
   const content = await openContentStore(join(dir, 'load'));
   const layers: Descriptor[] = [];
   const diff_ids: Digest[] = [];
-  for (const [i, { files: count, size }] of LAYERS.entries()) {
+  const counts = LAYERS.map(({ files }) => share(files, percent));
+  for (const [i, { size }] of LAYERS.entries()) {
+    const count = counts[i]!;
     const hash = createHash('sha256');
     const tar = async function* (): AsyncGenerator<Buffer> {
       for await (const chunk of writeTar(files(`layer-${i}`, count, size))) {
@@ -77,7 +90,10 @@ export async function pushLoad(dir: string, name: string): Promise<number> {
     layers,
   };
   await pushImage(content, await put(MEDIA_TYPE.manifest, manifest), parseReference(name));
-  return layers.reduce((sum, { size }) => sum + size, 0);
+  return {
+    bytes: layers.reduce((sum, { size }) => sum + size, 0),
+    files: counts.reduce((sum, count) => sum + count, 0),
+  };
 }
 
 /** The same files as a tar and as a directory. */

@@ -4,18 +4,19 @@ import { cpus, loadavg, release, tmpdir, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { makeExecutable } from '../../chapters/01-processes/index.ts';
 import { startRegistry } from '../../chapters/04-overlayfs/index.ts';
-import { makeTree, pushLoad } from './images-load.ts';
+import { makeTree, pushLoad, share } from './images-load.ts';
 import { isThere, peakOf, startDocker, timed, type Docker, type Run } from './images-run.ts';
 import { costOf } from './kernel-measure.ts';
 import { readOptions } from './bench-options.ts';
 
 export const summary =
-  'pull, unpack, commit and diff: time and memory, beside skopeo with umoci, and dockerd (--rounds N, --json)';
+  'pull, unpack, commit and diff: time and memory, beside skopeo with umoci, and dockerd (--rounds N, --percent N, --json)';
 
-const USAGE = `npm run bench -- images [--json] [--rounds N]
+const USAGE = `npm run bench -- images [--json] [--rounds N] [--percent N]
   --json      the same as data
-  --rounds N  how often each is measured (3)`;
-const COUNTS = { rounds: { ordinary: 3, limit: 100 } };
+  --rounds N  how often each is measured (3)
+  --percent N how much of everything, files and layers (100)`;
+const COUNTS = { rounds: { ordinary: 3, limit: 100 }, percent: { ordinary: 100, limit: 100 } };
 
 /** What is compared: a step, and whose program does it. */
 interface Row {
@@ -45,7 +46,7 @@ export async function run(args: string[]): Promise<number> {
   }
   const dir = mkdtempSync(join(tmpdir(), 'bench-images-'));
   try {
-    const rows = await measureAll(dir, options.rounds);
+    const rows = await measureAll(dir, options);
     const machine = `Linux ${release()}, ${cpus().length} × ${cpus()[0]?.model ?? 'unknown processor'}, ${Math.round(totalmem() / 2 ** 30)} GB, Node ${process.version}; load ${loadavg()[0]!.toFixed(1)}`;
     if (options.json) console.log(JSON.stringify({ machine, rows }, null, 2));
     else console.log(`${machine}\n\n${table(rows)}`);
@@ -56,7 +57,10 @@ export async function run(args: string[]): Promise<number> {
 }
 
 /** Makes what is needed, measures all in turn, and stops what was started. */
-async function measureAll(dir: string, rounds: number): Promise<Row[]> {
+async function measureAll(
+  dir: string,
+  { rounds, percent }: { rounds: number; percent: number },
+): Promise<Row[]> {
   const program = join(dir, 'ours');
   await makeExecutable({ source: join(import.meta.dirname, 'images-ours.ts'), out: program });
   mkdirSync(join(dir, 'registry'));
@@ -65,10 +69,12 @@ async function measureAll(dir: string, rounds: number): Promise<Row[]> {
   const hasDocker = ['dockerd', 'containerd', 'docker'].every(isThere);
   try {
     const name = `${registry.host}/bench:1`;
-    const megabytes = Math.round((await pushLoad(dir, name)) / 1e6);
+    const load = await pushLoad(dir, name, percent);
+    const megabytes = Math.round(load.bytes / 1e6);
     rmSync(join(dir, 'load'), { recursive: true });
-    const written = await makeTree(dir, 'written', 5000, 8 << 10);
-    const many = await makeTree(dir, 'many', 100_000, 100);
+    const [few, lots] = [share(5000, percent), share(100_000, percent)];
+    const written = await makeTree(dir, 'written', few, 8 << 10);
+    const many = await makeTree(dir, 'many', lots, 100);
     const contestants = [
       ours(program, dir, { name, written: written.tree, many: many.tree }),
       isThere('skopeo') && isThere('umoci') ? skopeo(dir, name, written.tar) : absent('skopeo, umoci'),
@@ -76,10 +82,10 @@ async function measureAll(dir: string, rounds: number): Promise<Row[]> {
     ];
     const whats: Record<Step, string> = {
       pull: `pull of ${megabytes} MB in 3 layers`,
-      unpack: 'unpack of them, 9,020 files',
+      unpack: `unpack of them, ${counted(load.files)} files`,
       both: 'pull and unpack',
-      commit: 'commit of 5,000 new files, 40 MB',
-      diff: 'diff of 100,000 new files',
+      commit: `commit of ${counted(few)} new files of 8 KB`,
+      diff: `diff of ${counted(lots)} new files`,
     };
     const runs = new Map<string, Run[]>();
     for (let round = 0; round < rounds; round++) {
@@ -105,6 +111,8 @@ async function measureAll(dir: string, rounds: number): Promise<Row[]> {
     await registry.stop();
   }
 }
+
+const counted = (count: number): string => count.toLocaleString('en');
 
 const STEPS = ['pull', 'unpack', 'both', 'commit', 'diff'] as const;
 type Step = (typeof STEPS)[number];

@@ -41,15 +41,20 @@ export interface Inspected {
   NetworkSettings: { IPAddress: string; Gateway: string };
 }
 
-/** Builds final/bin/ and starts an engine that meets no other one. */
-export async function startTestEngine(): Promise<TestEngine> {
+/** Builds final/bin/ and starts an engine that meets no other one, with more of mydockerd's flags, and its data elsewhere, if told. */
+export async function startTestEngine({
+  flags: more = [],
+  dataRoot,
+}: { flags?: readonly string[]; dataRoot?: string } = {}): Promise<TestEngine> {
   await build();
-  const places = temporaryPlaces('mydocker-test');
+  const own = temporaryPlaces('mydocker-test');
+  const places = { ...own, dataRoot: dataRoot ?? own.dataRoot };
   const flags = [
     '--bridge',
     `mdt${randomBytes(3).toString('hex')}`,
     '--bip',
     `10.${randomInt(64, 250)}.${randomInt(255)}.1/24`,
+    ...more,
   ];
   let engine = await startEngine({ ...places, flags });
   const mydocker: TestEngine['mydocker'] = (args, { input = '' } = {}) => {

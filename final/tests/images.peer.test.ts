@@ -33,6 +33,8 @@ function plain({ status, stdout, stderr }: Outcome) {
       .replace(/(file|dir):[0-9a-f]+/g, '$1:DIGEST')
       .replace(/(?:\d+|Less than a|About a|An?) (?:second|minute)s? ago/g, 'AGO')
       .replace(/\b\d+(?:\.\d+)?[kM]?B\b/g, 'SIZE')
+      // Of several that use it, dockerd names any.
+      .replace(/container [A-Z]+ is using/, 'container SOME is using')
       // So in dockerd up to 22.
       .replace('Invalid filter', 'invalid filter')
       .replace(/ +/g, ' ')

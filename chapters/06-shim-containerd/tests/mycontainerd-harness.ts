@@ -49,7 +49,8 @@ export interface Engine {
   destroy(): Promise<void>;
 }
 
-export async function startEngine(): Promise<Engine> {
+/** @param options.root where it keeps what outlives it; a folder of its own if not told */
+export async function startEngine({ root }: { root?: string } = {}): Promise<Engine> {
   if (process.getuid!() !== 0) throw new Error('these tests need root: sudo npm test');
   const name = `06c${randomBytes(4).toString('hex')}`;
   const directory = mkdtempSync('/tmp/06c-');
@@ -79,7 +80,7 @@ export async function startEngine(): Promise<Engine> {
       const log = openSync(join(directory, 'log'), 'a');
       const flags = [
         '--root',
-        join(directory, 'root'),
+        root ?? join(directory, 'root'),
         '--state',
         join(directory, 'state'),
         '--address',

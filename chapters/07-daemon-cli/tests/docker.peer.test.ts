@@ -59,7 +59,7 @@ describe('the stock docker client', () => {
     expect(docker('version', '--format', '{{.Server.Version}} {{.Server.APIVersion}}').stdout).toBe(
       '0.1.0 1.50\n',
     );
-    expect(docker('info', '--format', '{{.Driver}} {{.LiveRestoreEnabled}}').stdout).toBe('overlayfs true\n');
+    expect(docker('info', '--format', '{{.Driver}} {{.LiveRestoreEnabled}}').stdout).toBe('overlay2 true\n');
   });
 
   test('an older client is served too', () => {
