@@ -41,7 +41,7 @@ interface Built {
 /** What is known of steps that were done before: the image that came of each. */
 type Cache = Map<string, Built>;
 
-/** The same Dockerfile four times, with something else changed in between. Gives the first image and the last. */
+/** The same Dockerfile three times, with something else changed in between. Gives the first image and the last. */
 export async function smallBuild(
   s: Step,
   stores: { content: ContentStore; snapshots: Snapshotter },
