@@ -1,12 +1,13 @@
 import { createHash } from 'node:crypto';
-import { closeSync, constants, fstatSync, readlinkSync, rmSync } from 'node:fs';
+import { closeSync, constants, fstatSync, readlinkSync } from 'node:fs';
 import { isErrno } from '../01-processes/index.ts';
 import { fdPath, openInRoot } from '../02-namespaces/index.ts';
 import { decompress } from './compression.ts';
 import type { Digest } from './digest.ts';
-import { invalidArgument, StoreError } from './errors.ts';
+import { invalidArgument, quoted, StoreError } from './errors.ts';
 import { decodeName, fsPath, readNames } from './file-names.ts';
 import { openDirectory, openParent, pathParts } from './in-root.ts';
+import { removeTreeSync } from './remove-tree.ts';
 import type { Part } from './sparse.ts';
 import { readTar } from './tar.ts';
 import type { TarHeader } from './tar-header.ts';
@@ -113,7 +114,7 @@ function placed({ below }: Target, header: TarHeader): TarHeader {
 
 /** The same error, told of an entry. */
 function inEntry(name: string, error: unknown): Error {
-  const message = `layer entry ${JSON.stringify(name)}: ${error instanceof Error ? error.message : String(error)}`;
+  const message = `layer entry ${quoted(name)}: ${error instanceof Error ? error.message : String(error)}`;
   return error instanceof StoreError
     ? new StoreError(error.code, message, { cause: error })
     : new Error(message, { cause: error });
@@ -150,7 +151,7 @@ async function applyEntry(target: Target, header: TarHeader, bytes: AsyncIterabl
       throw invalidArgument(
         `cannot overwrite ${existing.isDirectory() ? 'a directory with a non-directory' : 'a non-directory with a directory'}`,
       );
-    if (existing && !keeps) rmSync(fsPath(path), { recursive: true });
+    if (existing && !keeps) removeTreeSync(path);
     if (header.type === 'link') {
       const { link, close } = openLinkTarget(target.root, header.linkname);
       try {
@@ -192,7 +193,7 @@ function applyWhiteout(target: Target, parts: string[], name: string): void {
       else removeOthers(parent, target.placed);
       return;
     }
-    rmSync(fsPath(fdPath(parent, gone)), { recursive: true, force: true });
+    removeTreeSync(fdPath(parent, gone));
     if (overlay) makeWhiteout(fdPath(parent, gone));
   } finally {
     closeSync(parent);
@@ -204,8 +205,7 @@ function removeOthers(parent: number, placed: ReadonlySet<string>): void {
   for (const name of readNames(fdPath(parent, '.'))) {
     const path = realPath(parent, name);
     if (placed.has(path)) continue;
-    if (![...placed].some((other) => other.startsWith(`${path}/`)))
-      rmSync(fsPath(fdPath(parent, name)), { recursive: true });
+    if (![...placed].some((other) => other.startsWith(`${path}/`))) removeTreeSync(fdPath(parent, name));
   }
 }
 

@@ -1,11 +1,11 @@
 import { mkdirSync, statfsSync } from 'node:fs';
-import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createSubvolume, destroySubvolume, isSubvolume, makeReadOnly, snapshotSubvolume } from './btrfs.ts';
 import { diskUsage } from './disk-usage.ts';
 import { failedPrecondition } from './errors.ts';
 import { bindMounts } from './native-snapshotter.ts';
 import { makeFs } from './overlay-snapshotter.ts';
+import { removeTree } from './remove-tree.ts';
 import { openSnapshots, type SnapshotFiles } from './snapshot-store.ts';
 import type { Snapshotter } from './snapshotter.ts';
 
@@ -46,7 +46,7 @@ const BTRFS: SnapshotFiles = {
   remove: async (folder) => {
     const fs = join(folder, 'fs');
     if (isSubvolume(fs)) destroySubvolume(fs);
-    await rm(folder, { recursive: true, force: true });
+    await removeTree(folder);
   },
   usage: (folder, parent) => diskUsage(join(folder, 'fs'), parent && join(parent, 'fs')),
 };

@@ -16,7 +16,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { demo, readMountinfo } from '../01-processes/index.ts';
 import { mount, umount } from '../02-namespaces/index.ts';
+import { smallBuild } from './demo-build.ts';
 import { copyUpFileByFile, manyLayers } from './demo-copy-up.ts';
+import { pushAndPull } from './demo-push-pull.ts';
 import { costs } from './demo-snapshots.ts';
 import {
   applyLayer,
@@ -37,6 +39,7 @@ import {
   unmountAll,
   unpackImage,
   writeTar,
+  type Descriptor,
 } from './index.ts';
 
 await demo('04 overlayfs: what a container is made of', async (d) => {
@@ -176,6 +179,7 @@ await demo('04 overlayfs: what a container is made of', async (d) => {
   const snapshots = await overlayfsSnapshotter(at('snapshots'));
   const stores = { content, images, snapshots };
   let top = '';
+  let base: Descriptor;
 
   await d.step('An image, by digest', {
     why: 'Layers, configuration and manifest are files whose names are made from their bytes: whoever has the name can check the bytes.',
@@ -198,7 +202,8 @@ await demo('04 overlayfs: what a container is made of', async (d) => {
       writeFileSync(blob, bytes);
       s.evidence('after one letter of the configuration was changed on the disk', { refusal });
       s.claim('the store noticed', String(refusal).includes('is damaged'));
-      top = await unpackImage(stores, made.target);
+      base = made.target;
+      top = await unpackImage(stores, base);
       s.evidence('unpacked', { 'snapshot (its chain ID)': top });
     },
   });
@@ -235,6 +240,20 @@ await demo('04 overlayfs: what a container is made of', async (d) => {
         (await size('a')) * 100 < (await size(top)),
       );
     },
+  });
+
+  let built: [Descriptor, Descriptor];
+  await d.step('A Dockerfile is a list of layers', {
+    why: 'A build does one thing after the other to an image. Of what was done before with the same input, it takes what came of it.',
+    run: async (s) => {
+      built = await smallBuild(s, stores, base, root);
+    },
+  });
+
+  mkdirSync(at('wire'));
+  await d.step('A registry', {
+    why: 'Over the wire go the same files under the same digests: what the other side has is not sent, and what comes is checked.',
+    run: (s) => pushAndPull(s, content, built, at('wire')),
   });
 
   mkdirSync(at('ways'));

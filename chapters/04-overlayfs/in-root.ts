@@ -9,11 +9,16 @@ export function openDirectory(path: string): number {
   return openSync(fsPath(path), constants.O_RDONLY | constants.O_DIRECTORY);
 }
 
+/** PATH_MAX, without the NUL at its end. Bytes. */
+const LONGEST_PATH = 4095;
+
 /**
  * The parts of a name in an archive. A leading `/` and `.` mean nothing; `..` is refused: no honest layer has it.
  * @throws StoreError INVALID_ARGUMENT
  */
 export function pathParts(name: string): string[] {
+  if (Buffer.byteLength(name) > LONGEST_PATH)
+    throw invalidArgument(`a path of ${Buffer.byteLength(name)} bytes: at most ${LONGEST_PATH}`);
   const parts = name.split('/').filter((part) => part !== '' && part !== '.');
   if (parts.includes('..') || name.includes('\0'))
     throw invalidArgument(`${JSON.stringify(name)} climbs out of the layer: refused`);

@@ -1,10 +1,10 @@
-import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { applyLayer } from './apply-layer.ts';
 import { treeEntries } from './diff-layer.ts';
 import { diskUsage } from './disk-usage.ts';
 import type { Mount } from './mounts.ts';
 import { makeFs } from './overlay-snapshotter.ts';
+import { removeTree } from './remove-tree.ts';
 import { openSnapshots, type SnapshotFiles } from './snapshot-store.ts';
 import type { SnapshotKind, Snapshotter } from './snapshotter.ts';
 import { writeTar } from './tar.ts';
@@ -28,7 +28,7 @@ const NATIVE: SnapshotFiles = {
     });
   },
   mounts: bindMounts,
-  remove: (folder) => rm(folder, { recursive: true, force: true }),
+  remove: removeTree,
   usage: (folder) => diskUsage(join(folder, 'fs')),
 };
 

@@ -1,9 +1,10 @@
 import { existsSync, readFileSync } from 'node:fs';
-import { chmod, chown, mkdir, rm, stat } from 'node:fs/promises';
+import { chmod, chown, mkdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { diskUsage } from './disk-usage.ts';
 import { invalidArgument } from './errors.ts';
 import type { Mount } from './mounts.ts';
+import { removeTree } from './remove-tree.ts';
 import { openSnapshots, type SnapshotFiles } from './snapshot-store.ts';
 import type { SnapshotKind, Snapshotter } from './snapshotter.ts';
 
@@ -34,7 +35,7 @@ const OVERLAYFS: SnapshotFiles = {
     }).map((mount) =>
       mount.type === 'overlay' ? { ...mount, options: [...machineOptions(), ...mount.options] } : mount,
     ),
-  remove: (folder) => rm(folder, { recursive: true, force: true }),
+  remove: removeTree,
   usage: (folder) => diskUsage(join(folder, 'fs')),
 };
 

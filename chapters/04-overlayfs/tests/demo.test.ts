@@ -48,7 +48,7 @@ describe('the demo', () => {
     const broken = steps.flatMap(({ claims }) => claims).filter((claim) => !claim.held);
     expect(broken).toEqual([]);
     expect([status, held]).toEqual([0, true]);
-    expect(steps.length).toBe(12);
+    expect(steps.length).toBe(14);
     expectNothingLeft(dir);
   });
 
@@ -56,6 +56,8 @@ describe('the demo', () => {
     'Two directories seen as one',
     'An image, by digest',
     'Two containers on one image',
+    'A Dockerfile is a list of layers',
+    'A registry',
     'Three ways to keep',
   ])('leaves nothing behind when it is interrupted in the step "%s"', async (step) => {
     const dir = scratch();

@@ -1,8 +1,12 @@
-import { execFileSync } from 'node:child_process';
+import { execFile, execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { createServer } from 'node:https';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import {
   digestOf,
@@ -21,6 +25,7 @@ import {
   type RegistryOptions,
 } from '../index.ts';
 import { startRegistry, type LocalRegistry } from '../demo-registry.ts';
+import { serveRegistry } from '../registry-server.ts';
 import { fakeProxy } from './fake-proxy.ts';
 import { makeCertificates, startTokenServer } from './registry-harness.ts';
 import { loadBaseImage } from './base.ts';
@@ -60,6 +65,40 @@ async function roundTrip(name: string, options: RegistryOptions): Promise<void> 
   const { manifest } = await resolveImage(store, pulled);
   for (const layer of manifest.layers) expect(digestOf(await store.readAll(layer.digest))).toBe(layer.digest);
 }
+
+test('skopeo pushes to the small registry of this chapter, and pulls from it', async () => {
+  const { host, stop } = await serveRegistry(folder());
+  ends.push(stop);
+  const out = folder();
+  await pushImage(content, target, parseReference(`${host}/ours:1`));
+  // The registry is in this process: it must not wait for skopeo, which waits for it.
+  const copy = (...args: string[]) =>
+    promisify(execFile)('skopeo', ['copy', '--preserve-digests', ...args], { timeout: 60_000 });
+  await copy('--src-tls-verify=false', `docker://${host}/ours:1`, `oci:${out}:x`);
+  await copy('--dest-tls-verify=false', `oci:${out}:x`, `docker://${host}/b/c:2`);
+  const pulled = await pullImage(await emptyStore(), parseReference(`${host}/b/c:2`));
+  expect(pulled.target.digest).toBe(target.digest);
+});
+
+test('a redirection from TLS to a place without is refused', async () => {
+  const { certificate, key } = makeCertificates(folder());
+  const server = createServer({ cert: readFileSync(certificate), key: readFileSync(key) });
+  server.on('request', ({ url }: IncomingMessage, response: ServerResponse) => {
+    const plain = `http://${host}/elsewhere`;
+    if (url === '/v2/') return response.end('{}');
+    return response.writeHead(307, { Location: plain }).end();
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  ends.push(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  const host = `127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const reference = parseReference(`${host}/app:1`);
+  await expect(pullImage(await emptyStore(), reference)).rejects.toThrow(
+    `redirected out of TLS, to http://${host}/elsewhere`,
+  );
+});
 
 describe('a real registry', () => {
   test('takes an image by tag and digest, and gives it back; a second push sends nothing', async () => {
