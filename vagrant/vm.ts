@@ -17,7 +17,7 @@ const MACHINES: Record<
   { machine: Machine; minutes: number; what: string }
 > = {
   uml: { machine: uml, minutes: 120, what: 'user-mode-linux: fast, one processor' },
-  systemd: { machine: systemd, minutes: 20, what: 'user-mode-linux with systemd as process 1' },
+  systemd: { machine: systemd, minutes: 60, what: 'user-mode-linux with systemd as process 1' },
   hybrid: { machine: hybrid, minutes: 20, what: 'the same with the controllers in cgroup v1' },
   qemu: { machine: qemu, minutes: 120, what: 'qemu with Debian’s cloud kernel: whole, two processors, slow' },
 };
