@@ -4,11 +4,13 @@ import { operands, pairs, type Variables } from './dockerfile-words.ts';
 import type { ContainerDefaults, Healthcheck } from './image.ts';
 
 /**
- * The line of history that an instruction leaves which runs no command: the shell of the moment, a mark that it did nothing, and what was
- * meant. The cache of a build knows steps by it.
+ * The line of history that an instruction leaves which runs no command, in words: the shell of the moment, a mark that it did nothing,
+ * and what was meant. The cache of a build knows steps by it.
  */
-export const nop = ({ Shell }: ContainerDefaults, step: string): string =>
-  `${(Shell ?? DEFAULT_SHELL).join(' ')} #(nop) ${step}`;
+export const nop = ({ Shell }: ContainerDefaults, step: string): string[] => [
+  ...(Shell ?? DEFAULT_SHELL),
+  ...(step.startsWith(' ') ? ['#(nop) ', step.slice(1)] : [`#(nop) ${step}`]),
+];
 
 /**
  * What an instruction that changes the configuration says of itself, with its variables filled in: as Docker writes it, in Go's ways of

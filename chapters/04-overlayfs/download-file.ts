@@ -1,9 +1,9 @@
-import { open, utimes } from 'node:fs/promises';
+import { open, rm, utimes } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { invalidArgument, quoted } from './errors.ts';
 import { gathered } from './pieces.ts';
 import { Unreachable } from './registry-error.ts';
-import { openHttp, readBody, where, type HttpAnswer } from './registry-http.ts';
+import { openHttp, readBody, where, type HttpAnswer, type HttpOptions } from './registry-http.ts';
 
 /** What a server says when it refuses is short; more of it is not shown. Bytes. */
 const REASON = 1024;
@@ -21,11 +21,11 @@ export const isAddress = (source: string): boolean => /^https?:\/\//i.test(sourc
 export async function downloadFile(
   address: string,
   dir: string,
-  { signal, environment }: { signal?: AbortSignal; environment?: NodeJS.ProcessEnv } = {},
+  { signal, ...options }: { signal?: AbortSignal } & Pick<HttpOptions, 'environment' | 'stall'> = {},
 ): Promise<string> {
   if (!URL.canParse(address)) throw invalidArgument(`${quoted(address)} is no address`);
   const url = new URL(address);
-  const http = openHttp({ ...(environment && { environment }) });
+  const http = openHttp(options);
   try {
     const answer = await http.follow({ method: 'GET', url, signal });
     if (answer.status >= 400) throw await refusal(answer, address);
@@ -34,6 +34,8 @@ export async function downloadFile(
     try {
       for await (const piece of gathered(answer.body as AsyncIterable<Buffer>)) await file.write(piece);
     } catch (error) {
+      await rm(join(dir, name));
+      signal?.throwIfAborted();
       if (error instanceof Error && 'syscall' in error && error.syscall === 'write') throw error; // the disk's affair
       throw new Unreachable(`GET ${where(url)}`, error);
     } finally {

@@ -33,4 +33,10 @@ export function quoted(text: string): string {
   return text.length <= LONGEST ? JSON.stringify(text) : `${JSON.stringify(text.slice(0, LONGEST))}…`;
 }
 
+/** The same in the middle of a message, without quotes. What would move a terminal's cursor, or change its colours, is left out. */
+export function printable(text: string): string {
+  const plain = text.replace(/\p{C}+/gu, ' ').trim();
+  return plain.length <= LONGEST ? plain : `${plain.slice(0, LONGEST)}…`;
+}
+
 const LONGEST = 300;

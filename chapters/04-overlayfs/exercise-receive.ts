@@ -1,11 +1,11 @@
-import { createServer, type Server } from 'node:http';
+import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { randomBytes } from 'node:crypto';
 import { expectSame, expectThat, type Exercise, type Trial } from '../01-processes/index.ts';
 import { openContentStore } from './content-store.ts';
 import { digestOf } from './digest.ts';
 import { fetchBlob } from './fetch-blob.ts';
-import { openRepository } from './registry.ts';
+import { withRepository, type Repository } from './registry.ts';
 
 export const receiving: Exercise = {
   gap: '04.7',
@@ -13,7 +13,7 @@ export const receiving: Exercise = {
   hints: [
     'The writer knows how many bytes it has. What is missing is the rest: ask for that, and be ready for a server that sends it all.',
     'RFC 9110, section 14: the header `Range: bytes=N-`; the answer is 206 with `Content-Range: bytes N-…`, or 200 from the first byte on.',
-    'offset = writer.status().offset; send(…, offset > 0 ? {Range} : {}); 200: writer.truncate(0); for each piece of inPieces(answer.body): more than size in all: dataLoss; writer.write, progressed(), onBytes; fewer at the end: throw Unreachable.',
+    'offset = writer.status().offset; send(…, offset > 0 ? {Range} : {}); `await beginningOf(answer, …)` says where the body begins: not at offset, writer.truncate(0); for each piece of inPieces(answer.body, what): more than size in all: dataLoss; writer.write, progressed(), onBytes; fewer at the end: throw Unreachable.',
   ],
   check: checkReceive,
   wrong: [
@@ -21,7 +21,7 @@ export const receiving: Exercise = {
       mistake: 'asks for everything again and appends it',
       code: `const answer = await send(\`/v2/\${path}/blobs/\${digest}\`, { method: 'GET' }, true);
 if (answer.status !== 200) throw await refused(answer, digest);
-for await (const piece of inPieces(answer.body)) {
+for await (const piece of inPieces(answer.body, what)) {
   await writer.write(piece);
   progressed();
   onBytes?.(writer.status().offset);
@@ -36,7 +36,7 @@ const headers = offset > 0 ? { Range: \`bytes=\${offset}-\` } : {};
 const answer = await send(\`/v2/\${path}/blobs/\${digest}\`, { method: 'GET', headers }, true);
 if (answer.status !== 200 && answer.status !== 206) throw await refused(answer, digest);
 let at = offset;
-for await (const piece of inPieces(answer.body)) {
+for await (const piece of inPieces(answer.body, what)) {
   at += piece.length;
   if (answer.status === 206 && at > size) throw dataLoss('larger than announced');
   if (offset === 0 && at > size) throw dataLoss('larger than announced');
@@ -57,7 +57,7 @@ if (answer.status === 200) {
   await writer.truncate(0);
   offset = 0;
 }
-for await (const piece of inPieces(answer.body)) {
+for await (const piece of inPieces(answer.body, what)) {
   await writer.write(piece);
   offset += piece.length;
   progressed();
@@ -85,8 +85,11 @@ async function checkReceive(t: Trial): Promise<void> {
     response.end(mode === 'endless' ? Buffer.concat([blob, Buffer.alloc(blob.length)]) : blob.subarray(from));
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const domain = `127.0.0.1:${(server.address() as AddressInfo).port}`;
   try {
-    await judge(t, server, { blob, had, asked, set: (next) => (mode = next) });
+    await withRepository({ domain, path: t.word() }, 'pull', { pause: 1, tries: 2 }, (repository) =>
+      judge(t, repository, { blob, had, asked, set: (next) => (mode = next) }),
+    );
   } finally {
     server.closeAllConnections();
     await new Promise((resolve) => server.close(resolve));
@@ -95,7 +98,7 @@ async function checkReceive(t: Trial): Promise<void> {
 
 async function judge(
   t: Trial,
-  server: Server,
+  repository: Repository,
   {
     blob,
     had,
@@ -109,8 +112,6 @@ async function judge(
   },
 ): Promise<void> {
   const digest = digestOf(blob);
-  const domain = `127.0.0.1:${(server.address() as AddressInfo).port}`;
-  const repository = await openRepository({ domain, path: t.word() }, 'pull', { pause: 1, tries: 2 });
   const fetchAfter = async (start: number): Promise<string> => {
     const content = await openContentStore(t.folder());
     const writer = await content.writer(`blob-${digest}`, { expected: digest, total: blob.length });
@@ -125,37 +126,33 @@ async function judge(
       return String(error);
     }
   };
-  try {
-    expectSame(
-      'a blob that was not there at all',
-      digest,
-      await fetchAfter(0),
-      'Write every piece that comes.',
-    );
-    const resumed = await fetchAfter(had);
-    expectSame(
-      'what was asked of the registry',
-      [`bytes=${had}-`],
-      asked.slice(0, 1),
-      'Ask for what is missing alone: the header Range.',
-    );
-    expectSame('the blob of which a part was there', digest, resumed, 'Append what comes to what is there.');
-    set('whole');
-    expectSame(
-      'the same from a server that sends everything all the same',
-      digest,
-      await fetchAfter(had),
-      'It knows no ranges: status 200 is the whole blob. Throw away what is there (truncate) and begin anew.',
-    );
-    set('endless');
-    const outcome = await fetchAfter(0);
-    expectThat(
-      /larger than|announced/.test(outcome) && !/verification/.test(outcome),
-      'an error at the first byte too many',
-      outcome,
-      'The registry sends more than it announced: stop, or a disk is full before the digest is compared.',
-    );
-  } finally {
-    repository.close();
-  }
+  expectSame(
+    'a blob that was not there at all',
+    digest,
+    await fetchAfter(0),
+    'Write every piece that comes.',
+  );
+  const resumed = await fetchAfter(had);
+  expectSame(
+    'what was asked of the registry',
+    [`bytes=${had}-`],
+    asked.slice(0, 1),
+    'Ask for what is missing alone: the header Range.',
+  );
+  expectSame('the blob of which a part was there', digest, resumed, 'Append what comes to what is there.');
+  set('whole');
+  expectSame(
+    'the same from a server that sends everything all the same',
+    digest,
+    await fetchAfter(had),
+    'It knows no ranges: status 200 is the whole blob. Throw away what is there (truncate) and begin anew.',
+  );
+  set('endless');
+  const outcome = await fetchAfter(0);
+  expectThat(
+    /larger than|announced/.test(outcome) && !/verification/.test(outcome),
+    'an error at the first byte too many',
+    outcome,
+    'The registry sends more than it announced: stop, or a disk is full before the digest is compared.',
+  );
 }

@@ -54,18 +54,32 @@ export interface ImageConfig extends Platform {
   config?: ContainerDefaults;
   rootfs: { type: 'layers'; diff_ids: Digest[] };
   history?: History[];
+  /** Docker's, beyond the specification: the container that it was made from, that one's configuration, and the engine's version. */
+  container?: string;
+  container_config?: ContainerDefaults;
+  docker_version?: string;
 }
 
-/** The defaults of a container: Docker's words, with their capitals. */
+/** The defaults of a container: Docker's words, with their capitals. Docker keeps more of the container than it uses again. */
 export interface ContainerDefaults {
+  Hostname?: string;
+  Domainname?: string;
+  AttachStdin?: boolean;
+  AttachStdout?: boolean;
+  AttachStderr?: boolean;
+  Tty?: boolean;
+  OpenStdin?: boolean;
+  StdinOnce?: boolean;
+  /** The image that the container was made of: as it was asked for, or in a build the step before. */
+  Image?: string;
   User?: string;
-  Env?: string[];
+  Env?: string[] | null;
   Cmd?: string[] | null;
   Entrypoint?: string[] | null;
   WorkingDir?: string;
   ExposedPorts?: Record<string, object>;
-  Volumes?: Record<string, object>;
-  Labels?: Record<string, string>;
+  Volumes?: Record<string, object> | null;
+  Labels?: Record<string, string> | null;
   StopSignal?: string;
   Healthcheck?: Healthcheck;
   /** What runs commands that are written as text; of a build's steps alone. */
@@ -87,6 +101,7 @@ export interface Healthcheck {
 
 export interface History {
   created?: string;
+  author?: string;
   created_by?: string;
   comment?: string;
   empty_layer?: boolean;
@@ -169,13 +184,18 @@ export async function resolveImage(
     return { ...resolved, indexes: [target, ...resolved.indexes] };
   }
   const manifest = checkManifest(target.digest, await readJson(content, target.digest));
-  const config = checkConfig(manifest.config.digest, await readJson(content, manifest.config.digest));
-  const diffIds = config.rootfs.diff_ids;
-  if (diffIds.length !== manifest.layers.length)
-    throw dataLoss(
-      `${manifest.config.digest}: ${diffIds.length} diff_ids for ${manifest.layers.length} layers`,
-    );
-  return { descriptor: target, indexes: [], manifest, config };
+  return { descriptor: target, indexes: [], manifest, config: await readConfig(content, manifest) };
+}
+
+/** The configuration that a manifest names. @throws StoreError NOT_FOUND, DATA_LOSS when it is none, or one for other layers */
+export async function readConfig(
+  content: ContentStore,
+  { config: { digest }, layers }: Manifest,
+): Promise<ImageConfig> {
+  const config = checkConfig(digest, await readJson(content, digest));
+  const { length } = config.rootfs.diff_ids;
+  if (length !== layers.length) throw dataLoss(`${digest}: ${length} diff_ids for ${layers.length} layers`);
+  return config;
 }
 
 /** Documents are read into memory; a blob of more bytes is none. */

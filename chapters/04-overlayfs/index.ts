@@ -42,7 +42,7 @@ export {
 export { RegistryError, Unreachable } from './registry-error.ts';
 export { endpoints, type RegistrySettings } from './registry-hosts.ts';
 export { parseChallenges, type Challenge } from './registry-auth.ts';
-export { login, openRepository, type RegistryOptions, type Repository } from './registry.ts';
+export { login, type RegistryOptions } from './registry.ts';
 export { openDownloads, type Downloads } from './downloads.ts';
 export { shortDigest, type Progress, type Report } from './progress.ts';
 export { pullImage, type PulledImage, type PullOptions } from './pull.ts';

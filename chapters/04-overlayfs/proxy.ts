@@ -68,7 +68,10 @@ export function tunnelAgent(proxy: URL, options: AgentOptions): HttpsAgent {
       path: authority,
       headers,
       agent: false,
+      ...(to.timeout !== undefined && { timeout: to.timeout }),
     });
+    const silent = (): Error => Object.assign(new Error('no byte for too long'), { code: 'ETIMEDOUT' });
+    request.on('timeout', () => request.destroy(silent()));
     request.on('error', (error) =>
       done(new Error(`proxy ${proxy.host}: ${error.message}`, { cause: error })),
     );
@@ -78,6 +81,7 @@ export function tunnelAgent(proxy: URL, options: AgentOptions): HttpsAgent {
           done(null, stream),
         );
         stream.once('error', (error) => done(error));
+        stream.once('timeout', () => stream.destroy(silent()));
         return;
       }
       socket.destroy();

@@ -2,12 +2,14 @@ import { randomBytes } from 'node:crypto';
 import { writeBlob, type ContentStore } from './content-store.ts';
 import type { Digest } from './digest.ts';
 import { inParallel, openDownloads, type Downloads } from './downloads.ts';
-import { dataLoss, failedPrecondition, isStoreError } from './errors.ts';
+import { dataLoss, failedPrecondition, isStoreError, quoted } from './errors.ts';
 import { fetchBlob } from './fetch-blob.ts';
 import {
   choosePlatform,
   hostPlatform,
   isIndex,
+  MEDIA_TYPE,
+  readConfig,
   type Descriptor,
   type Manifest,
   type Platform,
@@ -17,7 +19,7 @@ import type { Labels } from './labels.ts';
 import { keepTogether } from './keep-together.ts';
 import { seldom, shortDigest, type Report } from './progress.ts';
 import type { Reference } from './reference.ts';
-import { openRepository, type RegistryOptions, type RemoteManifest, type Repository } from './registry.ts';
+import { withRepository, type RegistryOptions, type RemoteManifest, type Repository } from './registry.ts';
 
 export interface PullOptions extends RegistryOptions {
   platform?: Platform;
@@ -38,6 +40,14 @@ export interface PulledImage {
 
 const WIDTH = 3;
 
+/** What an image's configuration may be called. Charts, signatures and plugins lie in registries, too, and say here what they are. */
+const CONFIGS: readonly (string | undefined)[] = [
+  MEDIA_TYPE.config,
+  'application/vnd.docker.container.image.v1+json',
+  'application/octet-stream', // Docker's before 1.10
+  undefined,
+];
+
 /**
  * Brings an image from its registry into the content store: the manifest for this platform, its configuration and its layers, several at
  * a time, each verified. What is there already is not fetched. Naming and unpacking it is the caller's affair.
@@ -51,62 +61,64 @@ export async function pullImage(
   options: PullOptions = {},
 ): Promise<PulledImage> {
   const report = seldom(options.report ?? (() => undefined));
-  const repository = await openRepository(reference, 'pull', { ...options, useMirrors: true });
-  try {
-    const named = reference.digest ?? reference.tag ?? 'latest';
-    report({ status: `Pulling from ${reference.path}`, ...(reference.digest ? {} : { id: named }) });
-    const chosen = await chooseManifest(repository, named, options.platform ?? hostPlatform());
-    const manifest = parsed(chosen.at(-1)!, checkManifest);
-    const labels = sourceLabels(reference);
-    let fetched = 0;
+  const from = <T>(
+    signal: AbortSignal | undefined,
+    work: (repository: Repository) => Promise<T>,
+  ): Promise<T> => withRepository(reference, 'pull', { ...options, signal, useMirrors: true }, work);
+  const named = reference.digest ?? reference.tag ?? 'latest';
+  report({ status: `Pulling from ${reference.path}`, ...(reference.digest ? {} : { id: named }) });
+  const chosen = await from(options.signal, (repository) =>
+    chooseManifest(repository, named, options.platform ?? hostPlatform()),
+  );
+  const manifest = parsed(chosen.at(-1)!, checkManifest);
+  if (!CONFIGS.includes(manifest.config.mediaType))
+    throw failedPrecondition(
+      `${named} is no image to run: its configuration is of the type ${quoted(manifest.config.mediaType)}`,
+    );
+  const labels = sourceLabels(reference);
+  let fetched = 0;
 
-    const downloads = options.downloads ?? openDownloads();
-    const fetch = async (blob: Descriptor, tell: Report): Promise<void> => {
-      const start = async (onBytes: (offset: number) => void, signal: AbortSignal): Promise<void> => {
-        // One connection a download: it may outlive the pull that began it.
-        const own = await openRepository(reference, 'pull', { ...options, signal, useMirrors: true });
-        try {
-          if (await fetchBlob(own, content, blob, { labels, onBytes })) fetched += blob.size;
-        } finally {
-          own.close();
-        }
-      };
-      await downloads.share(
-        blob.digest,
-        start,
-        (current) => tell({ status: 'Downloading', current, total: blob.size }),
-        options.signal,
-      );
-      await hold(content, blob);
-    };
+  const downloads = options.downloads ?? openDownloads();
+  const fetch = async (blob: Descriptor, tell: Report): Promise<void> => {
+    // One connection a download: it may outlive the pull that began it.
+    const start = (onBytes: (offset: number) => void, signal: AbortSignal): Promise<void> =>
+      from(signal, async (own) => {
+        if (await fetchBlob(own, content, blob, { labels, onBytes, signal })) fetched += blob.size;
+      });
+    await downloads.share(
+      blob.digest,
+      start,
+      (current) => tell({ status: 'Downloading', current, total: blob.size }),
+      options.signal,
+    );
+    await hold(content, blob);
+  };
 
-    await fetch(manifest.config, () => undefined);
-    const layers = distinct(manifest.layers);
-    for (const { digest } of layers) report({ id: shortDigest(digest), status: 'Pulling fs layer' });
-    for (const { digest } of layers.slice(options.width ?? WIDTH))
-      report({ id: shortDigest(digest), status: 'Waiting' });
-    await inParallel(layers, options.width ?? WIDTH, async (layer) => {
-      const id = shortDigest(layer.digest);
-      const before = fetched;
-      if (await has(content, layer.digest)) {
-        await hold(content, layer);
-        return report({ id, status: 'Already exists' });
-      }
-      await fetch(layer, (progress) => report({ id, ...progress }));
-      if (fetched > before) report({ id, status: 'Verifying Checksum' });
-      report({ id, status: 'Download complete' });
-    });
+  await fetch(manifest.config, () => undefined);
+  await readConfig(content, manifest); // looked at before gigabytes of layers are fetched for it
+  const layers = distinct(manifest.layers);
+  for (const { digest } of layers) report({ id: shortDigest(digest), status: 'Pulling fs layer' });
+  for (const { digest } of layers.slice(options.width ?? WIDTH))
+    report({ id: shortDigest(digest), status: 'Waiting' });
+  await inParallel(layers, options.width ?? WIDTH, async (layer) => {
+    const id = shortDigest(layer.digest);
+    const before = fetched;
+    if (await has(content, layer.digest)) {
+      await hold(content, layer);
+      return report({ id, status: 'Already exists' });
+    }
+    await fetch(layer, (progress) => report({ id, ...progress }));
+    if (fetched > before) report({ id, status: 'Verifying Checksum' });
+    report({ id, status: 'Download complete' });
+  });
 
-    // From the bottom up: what names other content comes after it.
-    for (const { bytes, digest } of chosen.toReversed())
-      await writeBlob(content, bytes, { expected: digest, labels });
-    const [top] = chosen;
-    const target: Descriptor = { mediaType: top!.mediaType, digest: top!.digest, size: top!.bytes.length };
-    await keepTogether(content, target, options.platform);
-    return { target, manifest, fetched };
-  } finally {
-    repository.close();
-  }
+  // From the bottom up: what names other content comes after it.
+  for (const { bytes, digest } of chosen.toReversed())
+    await writeBlob(content, bytes, { expected: digest, labels });
+  const [top] = chosen;
+  const target: Descriptor = { mediaType: top!.mediaType, digest: top!.digest, size: top!.bytes.length };
+  await keepTogether(content, target, options.platform);
+  return { target, manifest, fetched };
 }
 
 /** The manifest for a platform, and before it the indexes that lead there. */

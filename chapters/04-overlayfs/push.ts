@@ -1,20 +1,22 @@
 import type { ContentStore } from './content-store.ts';
 import type { Digest } from './digest.ts';
 import { inParallel } from './downloads.ts';
-import { isStoreError } from './errors.ts';
+import { dataLoss, isStoreError, quoted } from './errors.ts';
 import { isIndex, readJson, resolveImage, type Descriptor } from './image.ts';
 import { checkIndex } from './image-check.ts';
 import { seldom, shortDigest, type Report } from './progress.ts';
 import { SOURCE_LABEL } from './pull.ts';
 import type { Reference } from './reference.ts';
-import { checked } from './registry-answer.ts';
-import { openRepository, type RegistryOptions, type Repository } from './registry.ts';
+import { announcedDigest, checked } from './registry-answer.ts';
+import { withRepository, type RegistryOptions, type Repository } from './registry.ts';
 import { uploadBlob } from './upload.ts';
 
 export interface PushOptions extends RegistryOptions {
   report?: Report;
   /** How many layers at once. 5, as Docker. */
   width?: number;
+  /** Larger layers go in several requests. Bytes; 32 MiB. */
+  pieceSize?: number;
 }
 
 const WIDTH = 5;
@@ -44,18 +46,15 @@ export async function pushImage(
   for (const { digest, quiet } of all.slice(options.width ?? WIDTH))
     if (!quiet) report({ id: shortDigest(digest), status: 'Waiting' });
 
-  const repository = await openRepository(reference, 'pull,push', options);
-  try {
+  await withRepository(reference, 'pull,push', { ...options, useMirrors: false }, async (repository) => {
     await inParallel(all, options.width ?? WIDTH, async (blob) => {
       const tell: Report = blob.quiet ? () => undefined : report;
-      await pushBlob(repository, content, blob, reference, tell);
+      await pushBlob(repository, content, blob, { ...reference, pieceSize: options.pieceSize, report: tell });
     });
     for (const { descriptor } of images)
       await putManifest(repository, content, descriptor, descriptor.digest);
     await putManifest(repository, content, top, reference.tag ?? top.digest);
-  } finally {
-    repository.close();
-  }
+  });
   report({ status: `${reference.tag ?? ''}: digest: ${top.digest} size: ${top.size}`.replace(/^: /, '') });
   return top;
 }
@@ -83,14 +82,17 @@ async function pushBlob(
   repository: Repository,
   content: ContentStore,
   blob: Descriptor,
-  { domain, path }: Reference,
-  report: Report,
+  { domain, path, pieceSize, report }: Reference & { pieceSize: number | undefined; report: Report },
 ): Promise<void> {
   const { digest, size } = blob;
   const id = shortDigest(digest);
   const address = `/v2/${path}/blobs/${digest}`;
   const head = await repository.retry(() =>
-    checked(repository.send(address, { method: 'HEAD' }, true), `blob ${digest}`, [200, 404]),
+    checked(
+      repository.send(address, { method: 'HEAD' }, true),
+      `blob ${digest} of ${repository.name}`,
+      [200, 404],
+    ),
   );
   if (head.status === 200) return report({ id, status: 'Layer already exists' });
   const { labels } = await content.info(digest);
@@ -99,7 +101,7 @@ async function pushBlob(
     .filter((source) => source && source !== path);
   const mountedFrom = await uploadBlob(
     repository,
-    { digest, size, sources },
+    { digest, size, sources, pieceSize },
     (offset) => content.read(digest, { offset }),
     (current) => report({ id, status: 'Pushing', current, total: size }),
   );
@@ -111,18 +113,17 @@ async function pushBlob(
 }
 
 async function putManifest(
-  { retry, send, path }: Repository,
+  { retry, send, path, name: repository }: Repository,
   content: ContentStore,
   { digest, mediaType }: Descriptor,
   name: string,
 ): Promise<void> {
   const body = await content.readAll(digest);
   const headers = { 'Content-Type': mediaType, 'Content-Length': body.length };
-  await retry(() =>
-    checked(
-      send(`/v2/${path}/manifests/${name}`, { method: 'PUT', headers, body }),
-      `manifest ${name}`,
-      [201, 200, 202],
-    ),
+  const what = `manifest ${name} of ${repository}`;
+  const answer = await retry(() =>
+    checked(send(`/v2/${path}/manifests/${name}`, { method: 'PUT', headers, body }), what, [201, 200, 202]),
   );
+  const taken = announcedDigest(answer) ?? digest;
+  if (taken !== digest) throw dataLoss(`${what}: the registry took ${quoted(taken)} for ${digest}`);
 }

@@ -1,5 +1,7 @@
 import type { Credentials } from './docker-config.ts';
-import { RegistryError, refusal } from './registry-error.ts';
+import { quoted } from './errors.ts';
+import { refused } from './registry-answer.ts';
+import { RegistryError } from './registry-error.ts';
 import { readBody, where, type Http } from './registry-http.ts';
 
 /** What a registry wants of whom it does not know: the header `WWW-Authenticate`. RFC 9110, section 11.6.1. */
@@ -41,6 +43,13 @@ export interface Authorizer {
 const TOKEN_LIMIT = 1 << 20;
 const CLIENT_ID = 'mydocker';
 
+export interface AuthorizerOptions {
+  credentials: () => Promise<Credentials | undefined>;
+  /** Whether a token server without TLS is refused: that of a registry with TLS would get the password in the clear. */
+  needsTls?: boolean;
+  signal?: AbortSignal | undefined;
+}
+
 /**
  * One registry's authorizer. Basic: name and password go with each request. Bearer: the registry names a token server, which sees the
  * password and gives a token that is good for some minutes and for this repository; the registry itself never sees the password.
@@ -48,8 +57,7 @@ const CLIENT_ID = 'mydocker';
  */
 export function authorizer(
   http: Http,
-  credentials: () => Promise<Credentials | undefined>,
-  signal?: AbortSignal,
+  { credentials, needsTls = false, signal }: AuthorizerOptions,
 ): Authorizer {
   const known = new Map<string, { header: string; until: number }>();
   let basic: string | undefined;
@@ -63,22 +71,25 @@ export function authorizer(
 
   async function meetBearer(parameters: Record<string, string>, scope: string): Promise<string> {
     const realm = parameters['realm'];
-    if (!realm || !URL.canParse(realm))
-      throw new RegistryError(401, `a token server at ${JSON.stringify(realm)}: no address`);
-    const {
-      token,
-      access_token,
-      expires_in = 60,
-    } = await askToken(http, new URL(realm), {
+    const { protocol } = URL.canParse(realm ?? '') ? new URL(realm!) : {};
+    if (!realm || (protocol !== 'https:' && protocol !== 'http:'))
+      throw new RegistryError(401, `the registry names a token server at ${quoted(realm ?? '')}: no address`);
+    if (needsTls && protocol === 'http:')
+      throw new RegistryError(
+        401,
+        `the registry names a token server without TLS, ${where(new URL(realm))}: refused`,
+      );
+    const { token, access_token, expires_in } = await askToken(http, new URL(realm), {
       service: parameters['service'] ?? '',
       // What the request is about; a registry may also say what it wants itself.
       scopes: [...new Set([scope, ...(parameters['scope']?.split(' ') ?? [])].filter(Boolean))],
       credentials: await credentials(),
       signal,
     });
-    const header = `Bearer ${token ?? access_token}`;
-    // Renewed a little before it ends.
-    known.set(scope, { header, until: Date.now() + Math.max(expires_in - 5, 5) * 1000 });
+    const header = `Bearer ${token || access_token}`;
+    // Renewed a little before it ends. One that says nothing of that is good for a minute.
+    const seconds = Number(expires_in) || 60;
+    known.set(scope, { header, until: Date.now() + Math.max(seconds - 5, 5) * 1000 });
     return header;
   }
 
@@ -94,7 +105,7 @@ export function authorizer(
       if (challenges.some(({ scheme }) => scheme === 'basic')) return meetBasic();
       throw new RegistryError(
         401,
-        `the registry asks for ${JSON.stringify(header)}: only Basic and Bearer are known`,
+        `the registry asks for the login ${quoted(header)}: only Basic and Bearer are known`,
       );
     },
   };
@@ -130,16 +141,19 @@ async function askToken(
         url: tokenUrl(realm, service, scopes),
         headers: username ? basicHeader(username, password) : {},
       };
-  const answer = await http.follow({ ...request, signal });
+  // A form goes nowhere but where it was meant to: it holds the token that stands for the password.
+  const answer = await (request.method === 'GET' ? http.follow : http.send)({ ...request, signal });
+  const what = `token server ${where(realm)}`;
+  if (answer.status !== 200) throw await refused(answer, what);
   const text = (await readBody(answer, TOKEN_LIMIT)).toString();
-  if (answer.status !== 200) throw refusal(`token server ${where(realm)}`, answer.status, text);
   try {
     const parsed = JSON.parse(text) as TokenAnswer;
-    if (parsed.token || parsed.access_token) return parsed;
+    // It goes into a header: RFC 6750, section 2.1.
+    if (/^[\w.~+/-]+=*$/.test(String(parsed.token || parsed.access_token || ''))) return parsed;
   } catch {
     // Told below.
   }
-  throw new RegistryError(answer.status, `token server ${where(realm)}: its answer holds no token`);
+  throw new RegistryError(answer.status, `${what}: its answer holds no token`);
 }
 
 const basicHeader = (username: string, password: string): { Authorization: string } => ({

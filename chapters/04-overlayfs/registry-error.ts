@@ -1,3 +1,6 @@
+import { STATUS_CODES } from 'node:http';
+import { printable } from './errors.ts';
+
 /** A registry's answer "no". Source: distribution-spec, "Error Codes". */
 export class RegistryError extends Error {
   override readonly name = 'RegistryError';
@@ -7,16 +10,23 @@ export class RegistryError extends Error {
   readonly code: string;
   /** How long it asks to be left alone, in milliseconds. */
   readonly retryAfter: number | undefined;
+  /** What it said: the message without what it is about. */
+  readonly said: string;
 
   constructor(
     status: number,
     message: string,
-    { code = '', retryAfter }: { code?: string; retryAfter?: number | undefined } = {},
+    {
+      code = '',
+      retryAfter,
+      said = message,
+    }: { code?: string; retryAfter?: number | undefined; said?: string } = {},
   ) {
     super(message);
     this.status = status;
     this.code = code;
     this.retryAfter = retryAfter;
+    this.said = said;
   }
 }
 
@@ -32,36 +42,47 @@ export class Unreachable extends Error {
   }
 }
 
-/** What a registry says when it refuses: `{"errors": [{"code", "message", "detail"}]}`, or anything. */
+/**
+ * What a registry says when it refuses: `{"errors": [{"code", "message", "detail"}]}`, or anything.
+ * @param retryAfter seconds, or a date: RFC 9110, section 10.2.3
+ */
 export function refusal(what: string, status: number, body: string, retryAfter?: string): RegistryError {
-  let [code, message] = ['', ''];
-  try {
-    const { errors, details } = JSON.parse(body) as {
-      errors?: { code?: string; message?: string }[];
-      details?: string;
-    };
-    code = errors?.[0]?.code ?? '';
-    message = errors?.[0]?.message ?? details ?? '';
-  } catch {
-    // Proxies answer with pages.
-  }
-  const seconds = /^\d+$/.test(retryAfter ?? '') ? Number(retryAfter) : undefined;
-  const text = message || STATUS_TEXT[status] || `HTTP status ${status}`;
-  return new RegistryError(
-    status,
-    `${what}: ${code ? `${code.toLowerCase().replaceAll('_', ' ')}: ` : ''}${text}`,
-    {
-      code,
-      retryAfter: seconds === undefined ? undefined : seconds * 1000,
-    },
-  );
+  const { code, message } = complaint(body);
+  const wait = delayOf(retryAfter);
+  const word = code.toLowerCase().replaceAll('_', ' ');
+  const text = [word, printable(message)].filter(Boolean).join(': ') || STATUS_TEXT[status];
+  const advice = wait ? ` (it asks to be left alone for ${Math.ceil(wait / 1000)} s)` : '';
+  const said = `${text ?? `received unexpected HTTP status: ${status} ${STATUS_CODES[status] ?? ''}`.trim()}${advice}`;
+  return new RegistryError(status, `${what}: ${said}`, { code, retryAfter: wait, said });
 }
 
+/** The first of a registry's errors; empty texts where there is none. Proxies answer with pages, and others with what they like. */
+function complaint(body: string): { code: string; message: string } {
+  const text = (value: unknown): string => (typeof value === 'string' ? value : '');
+  try {
+    const { errors, details } = JSON.parse(body) as { errors?: unknown; details?: unknown };
+    const first = ((Array.isArray(errors) && (errors[0] as unknown)) || {}) as Record<string, unknown>;
+    const code = text(first['code']);
+    return { code: /^\w{1,100}$/.test(code) ? code : '', message: text(first['message']) || text(details) };
+  } catch {
+    return { code: '', message: '' };
+  }
+}
+
+/** Milliseconds from now; `undefined` for what is neither seconds nor a date to come. */
+function delayOf(header = ''): number | undefined {
+  if (/^\d{1,9}$/.test(header)) return Number(header) * 1000;
+  const left = Date.parse(header) - Date.now();
+  return /[a-z]/i.test(header) && left > 0 ? left : undefined;
+}
+
+/** For registries that say nothing themselves: Docker's words, where it has some. */
 const STATUS_TEXT: Record<number, string> = {
-  401: 'authentication required',
-  403: 'access denied',
+  401: 'unauthorized: authentication required',
+  403: 'denied: requested access to the resource is denied',
   404: 'not found',
-  429: 'too many requests',
+  413: 'larger than the registry, or a proxy before it, takes (HTTP status 413)',
+  429: 'toomanyrequests: too many requests',
 };
 
 /** Whether the same request may succeed later: nobody answered, or the registry is in trouble. */

@@ -1,4 +1,4 @@
-import { request as httpRequest, type IncomingMessage } from 'node:http';
+import { request as httpRequest, type ClientRequest, type IncomingMessage } from 'node:http';
 import { request as httpsRequest, type Agent as HttpsAgent } from 'node:https';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
@@ -22,8 +22,8 @@ export interface HttpRequest {
   method: string;
   url: URL;
   headers?: Readonly<Record<string, string | number>>;
-  /** Bytes, or a stream of as many as `Content-Length` says. */
-  body?: Uint8Array | AsyncIterable<Uint8Array>;
+  /** Bytes, or what begins a stream of as many as `Content-Length` says: a request that is sent again begins it anew. */
+  body?: Uint8Array | (() => AsyncIterable<Uint8Array>);
   signal?: AbortSignal | undefined;
 }
 
@@ -39,7 +39,10 @@ export interface HttpAnswer {
 export interface Http {
   /** One request, one answer. @throws Unreachable when there is none */
   send(request: HttpRequest): Promise<HttpAnswer>;
-  /** The same, going where a redirection points: of GET and HEAD only. @throws Unreachable, RegistryError for a circle */
+  /**
+   * The same, going where a redirection points: of GET and HEAD only.
+   * @throws Unreachable; RegistryError for a circle, and for what leads out of TLS or out of HTTP
+   */
   follow(request: HttpRequest): Promise<HttpAnswer>;
   close(): void;
 }
@@ -73,9 +76,11 @@ export function openHttp({
       if (signal?.aborted) return fail(signal.reason);
       const secure = url.protocol === 'https:';
       const proxy = proxyFor(url, environment);
+      const isLarge = typeof body === 'function' && Number(headers['Content-Length']) > LARGE;
       const options = {
         method,
-        headers: { 'User-Agent': 'mydocker', ...headers },
+        headers: { 'User-Agent': 'mydocker', ...headers, ...(isLarge && { Expect: '100-continue' }) },
+        timeout: stall, // connecting is part of it; request.setTimeout() would begin to count after that
         ...(signal && { signal }),
       };
       const request = secure
@@ -85,18 +90,22 @@ export function openHttp({
             agent: plain,
             ...(proxy && throughProxy(proxy, url, options.headers)),
           });
-      request.setTimeout(stall, () =>
-        request.destroy(new Error(`no byte for ${stall / 1000} s: the registry stalls`)),
-      );
       request.on('error', fail);
+      /** What a stall ends: once there is an answer, whoever reads it must hear why. */
+      let begun: { destroy(error: Error): void } = request;
+      request.on('timeout', () => begun.destroy(stalled(stall)));
       request.on('response', (answer) => {
         // An error in the middle of the body reaches whoever reads it; one that nobody reads is nobody's.
         answer.on('error', () => undefined);
+        begun = answer;
         resolve({ status: answer.statusCode ?? 0, headers: answer.headers, body: answer, url });
       });
-      if (body === undefined || body instanceof Uint8Array) request.end(body);
-      // A registry that answers before it has everything (401, 413) ends the sending; its answer is what counts.
-      else pipeline(Readable.from(body, { objectMode: false }), request).catch(fail);
+      if (typeof body !== 'function') return void request.end(body);
+      const wanted = isLarge ? isWanted(request) : Promise.resolve(true);
+      wanted
+        // An answer that comes before everything is sent is what counts, and ends the sending.
+        .then((yes) => (yes ? pipeline(Readable.from(body(), { objectMode: false }), request) : undefined))
+        .catch(fail);
     });
   }
 
@@ -107,16 +116,15 @@ export function openHttp({
       const { location } = answer.headers;
       if (!REDIRECTS.includes(answer.status) || !location) return answer;
       answer.body.resume();
-      if (!URL.canParse(location, url.href))
-        throw new RegistryError(
-          answer.status,
-          `${request.method} ${where(url)}: redirected to ${quoted(location)}, which is no address`,
-        );
+      const refuse = (why: string): never => {
+        throw new RegistryError(answer.status, `${request.method} ${where(url)}: redirected ${why}`);
+      };
+      if (!URL.canParse(location, url.href)) refuse(`to ${quoted(location)}, which is no address`);
       const next = new URL(location, url);
-      if (hops === MAX_REDIRECTS || !/^https?:$/.test(next.protocol))
-        throw new RegistryError(answer.status, `${request.method} ${where(url)}: redirected without end`);
-      if (url.protocol === 'https:' && next.protocol === 'http:')
-        throw new RegistryError(answer.status, `${request.method} ${where(url)}: redirected out of TLS`);
+      if (!/^https?:$/.test(next.protocol))
+        refuse(`to ${quoted(location)}: only http and https are followed`);
+      if (hops === MAX_REDIRECTS) refuse(`without end: to ${where(next)} after ${hops} others`);
+      if (url.protocol === 'https:' && next.protocol === 'http:') refuse(`out of TLS, to ${where(next)}`);
       // The password is for the host that asked for it, not for the storage that it points to.
       if (next.host !== url.host) headers = withoutAuthorization(headers);
       url = next;
@@ -131,6 +139,34 @@ export function openHttp({
     },
   };
 }
+
+/**
+ * Whether the other side, having looked at the head of a request, wants the body: `100 Continue`. Whoever refuses (401, 413) can so do it
+ * before the bytes; an answer that comes while nobody reads them is lost when the connection breaks under them.
+ * Source: RFC 9110, section 10.1.1.
+ */
+function isWanted(request: ClientRequest): Promise<boolean> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(() => resolve(true), PATIENCE);
+    request.once('continue', () => resolve(true));
+    request.once('close', () => resolve(false));
+    request.once('close', () => clearTimeout(timer));
+    request.once('response', (answer: IncomingMessage) => {
+      resolve(false);
+      // A connection on which a body is missing is of no use for the next request.
+      answer.once('end', () => request.writableEnded || request.destroy());
+    });
+  });
+}
+
+/** Bodies of more bytes are not sent before they are wanted: as curl does it. */
+const LARGE = 1 << 20;
+/** How long that may take, in milliseconds: some servers never say it. */
+const PATIENCE = 1000;
+
+/** What a connection ends with on which nothing came for so long, in milliseconds. */
+const stalled = (time: number): Error =>
+  Object.assign(new Error(`no byte for ${time / 1000} s: the registry stalls`), { code: 'ETIMEDOUT' });
 
 /** Without TLS a proxy is asked for the whole address. RFC 9112, section 3.2.2. */
 const throughProxy = (proxy: URL, url: URL, headers: NonNullable<HttpRequest['headers']>) => ({

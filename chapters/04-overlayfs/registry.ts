@@ -1,9 +1,9 @@
 import { authorizer } from './registry-auth.ts';
 import type { Credentials } from './docker-config.ts';
-import { digestOf, parseDigest, type Digest } from './digest.ts';
-import { dataLoss, failedPrecondition } from './errors.ts';
+import { digestOf, type Digest } from './digest.ts';
+import { dataLoss, failedPrecondition, quoted } from './errors.ts';
 import { MEDIA_TYPE } from './image.ts';
-import { refused } from './registry-answer.ts';
+import { announcedDigest, checked, refused } from './registry-answer.ts';
 import { isPassing, RegistryError, Unreachable } from './registry-error.ts';
 import { endpoints, type Endpoint, type RegistrySettings } from './registry-hosts.ts';
 import { openHttp, readBody, type HttpAnswer, type HttpRequest } from './registry-http.ts';
@@ -35,12 +35,17 @@ export interface Repository {
   /** The address that answered. */
   readonly endpoint: Endpoint;
   readonly path: string;
+  /** `127.0.0.1:5000/app`: what messages call it. */
+  readonly name: string;
   /** @throws RegistryError 404 when there is none; StoreError DATA_LOSS when it is not what its digest says */
   manifest(tagOrDigest: string): Promise<RemoteManifest>;
   /** One request, authorized; the caller looks at the status. `address` is below the repository, or whole. Not tried again. */
   send(address: string | URL, request: Omit<HttpRequest, 'url'>, follow?: boolean): Promise<HttpAnswer>;
-  /** Does something, again if it fails in passing. */
-  retry<T>(attempt: (progressed: () => void) => Promise<T>): Promise<T>;
+  /** Does something, again if it fails in passing; `isFinal` knows errors that do not pass. */
+  retry<T>(
+    attempt: (progressed: () => void) => Promise<T>,
+    isFinal?: (error: Unreachable) => boolean,
+  ): Promise<T>;
   close(): void;
 }
 
@@ -55,29 +60,32 @@ const ACCEPT = [
 const MANIFEST_LIMIT = 4 << 20;
 
 /**
- * Opens a repository: finds the first address of its registry that answers as one (`GET /v2/`), and logs in if asked to.
+ * Does something with a repository, at the first address of its registry that answers as one (`GET /v2/`). A mirror need not have what
+ * the registry has, nor be as careful: where one fails, whatever the reason, the next address is asked.
  * @param actions what for: `pull`, or `pull,push`
- * @throws Unreachable, or RegistryError when the credentials are refused
+ * @throws what `work` throws at the registry itself; Unreachable, or RegistryError when the credentials are refused
  */
-export async function openRepository(
+export async function withRepository<T>(
   { domain, path }: { domain: string; path: string },
   actions: 'pull' | 'pull,push',
-  options: RegistryOptions = {},
-): Promise<Repository> {
+  options: RegistryOptions,
+  work: (repository: Repository) => Promise<T>,
+): Promise<T> {
   const possible = endpoints(domain, options).filter(({ isMirror }) => !isMirror || options.useMirrors);
   const errors: unknown[] = [];
   for (const endpoint of possible) {
     const repository = connect(endpoint, path, path === '' ? '' : `repository:${path}:${actions}`, options);
+    let answers = false;
     try {
       await ping(repository);
-      return repository;
+      answers = true;
+      return await work(repository);
     } catch (error) {
-      repository.close();
       options.signal?.throwIfAborted();
       errors.push(error);
-      // One that answers "no" is the registry: going on without TLS would hand the password to whoever listens.
-      if (error instanceof RegistryError && !endpoint.isMirror && error.status !== 404 && error.status < 500)
-        throw error;
+      if (!endpoint.isMirror && (answers || isRefusal(error))) throw error;
+    } finally {
+      repository.close();
     }
   }
   // What the registry proper says matters more than what a fall-back says.
@@ -85,42 +93,45 @@ export async function openRepository(
   throw errors[possible.length - 1 > main ? errors.length - 1 : main] ?? errors.at(-1);
 }
 
+/** Whoever answers "no" is the registry: going on without TLS would hand the password to whoever listens. */
+const isRefusal = (error: unknown): boolean =>
+  error instanceof RegistryError && error.status !== 404 && error.status < 500;
+
 /** `GET /v2/`: "this is a registry of the second version", or 401 with what it wants. @throws RegistryError, Unreachable */
-async function ping({ retry, send }: Repository): Promise<void> {
-  const answer = await retry(() => send('/v2/', { method: 'GET' }, true));
-  answer.body.resume();
-  if (answer.status !== 200 && answer.status !== 401)
-    throw new RegistryError(
-      answer.status,
-      `no registry answers at ${answer.url.origin}/v2/: HTTP status ${answer.status}`,
-    );
+async function ping({ retry, send, endpoint }: Repository): Promise<void> {
+  const what = `no registry at ${endpoint.base.origin}/v2/`;
+  await retry(() => checked(send('/v2/', { method: 'GET' }, true), what, [200, 401]), isNobody);
 }
 
 /** Checks name and password with a registry: `docker login`. @throws RegistryError 401 when they are refused */
 export async function login(domain: string, options: RegistryOptions): Promise<void> {
-  const repository = await openRepository({ domain, path: '' }, 'pull', options);
-  try {
-    const answer = await repository.send('/v2/', { method: 'GET' }, true);
+  await withRepository({ domain, path: '' }, 'pull', options, async ({ send }) => {
+    const answer = await send('/v2/', { method: 'GET' }, true);
     if (answer.status !== 200) throw await refused(answer, `login to ${domain}`);
     answer.body.resume();
-  } finally {
-    repository.close();
-  }
+  });
 }
 
 function connect(endpoint: Endpoint, path: string, scope: string, options: RegistryOptions): Repository {
   const { signal, tries = 5, pause = 500, stall } = options;
   const { ca, anyCertificate } = endpoint;
   const http = openHttp({ ca, anyCertificate, ...(stall !== undefined && { stall }) });
-  const auth = authorizer(http, async () => options.credentials?.(endpoint.host), signal);
+  const auth = authorizer(http, {
+    credentials: async () => options.credentials?.(endpoint.host),
+    needsTls: endpoint.base.protocol === 'https:' && !anyCertificate,
+    signal,
+  });
+  const name = `${endpoint.host}/${path}`;
 
-  const retrying: Repository['retry'] = (attempt) =>
+  const retrying: Repository['retry'] = (attempt, isFinal = isUntrusted) =>
     retry(attempt, {
       tries,
       pause,
       signal,
-      isPassing: (error) =>
-        isPassing(error) && ((error instanceof RegistryError && error.retryAfter) || !isFinal(error)),
+      isPassing: (error) => {
+        if (error instanceof Unreachable) return !isFinal(error);
+        return isPassing(error) && ((error as RegistryError).retryAfter ?? true);
+      },
     });
 
   async function send(
@@ -139,14 +150,11 @@ function connect(endpoint: Endpoint, path: string, scope: string, options: Regis
     const challenge = answer.headers['www-authenticate'];
     if (answer.status !== 401 || challenge === undefined || !own) return answer;
     answer.body.resume();
-    const authorization = await auth.meet(challenge, scope);
-    // A body that is a stream has been used up: requests that carry one come after one that met the challenge.
-    if (request.body !== undefined && !(request.body instanceof Uint8Array)) return answer;
-    return attempt(authorization);
+    return attempt(await auth.meet(challenge, scope));
   }
 
   async function manifest(tagOrDigest: string): Promise<RemoteManifest> {
-    const what = `manifest for ${endpoint.host}/${path}:${tagOrDigest}`;
+    const what = `manifest for ${name}${tagOrDigest.includes(':') ? '@' : ':'}${tagOrDigest}`;
     const { answer, bytes } = await retrying(async () => {
       const answer = await send(
         `/v2/${path}/manifests/${tagOrDigest}`,
@@ -157,24 +165,24 @@ function connect(endpoint: Endpoint, path: string, scope: string, options: Regis
       return { answer, bytes: await readBody(answer, MANIFEST_LIMIT) };
     });
     const digest = digestOf(bytes);
-    const announced = answer.headers['docker-content-digest'];
-    const expected = tagOrDigest.includes(':') ? tagOrDigest : announced;
-    if (expected !== undefined && parseDigest(String(expected)) !== digest)
-      throw dataLoss(`${what}: its bytes have the digest ${digest}, not ${String(expected)}`);
+    const expected = tagOrDigest.includes(':') ? tagOrDigest : announcedDigest(answer);
+    if (expected !== undefined && expected !== digest)
+      throw dataLoss(`${what}: its bytes have the digest ${digest}, not ${quoted(expected)}`);
     return { mediaType: mediaTypeOf(what, bytes, answer.headers['content-type']), digest, bytes };
   }
 
-  return { endpoint, path, manifest, send, retry: retrying, close: () => http.close() };
+  return { endpoint, path, name, manifest, send, retry: retrying, close: () => http.close() };
 }
 
+const codeOf = ({ cause }: Unreachable): string => (cause as NodeJS.ErrnoException | undefined)?.code ?? '';
+
 /** A certificate that is not trusted, or no TLS at all, does not get better. */
-function isFinal(error: unknown): boolean {
-  if (!(error instanceof Unreachable)) return false;
-  const { code = '' } = (error.cause ?? {}) as NodeJS.ErrnoException;
-  return /^(ERR_SSL|ERR_TLS|EPROTO|ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ABORT|CERT|UNABLE|DEPTH_ZERO|SELF_SIGNED)/.test(
-    code,
-  );
-}
+const isUntrusted = (error: Unreachable): boolean =>
+  /^(ERR_SSL|ERR_TLS|EPROTO|CERT|UNABLE|DEPTH_ZERO|SELF_SIGNED)/.test(codeOf(error));
+
+/** Nor does, before it has answered once, what is not there, or says nothing: whoever waits should hear of it soon. */
+const isNobody = (error: Unreachable): boolean =>
+  isUntrusted(error) || /^(ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ETIMEDOUT)/.test(codeOf(error));
 
 /** What a manifest is, if the header and the document agree. @throws StoreError DATA_LOSS, FAILED_PRECONDITION */
 function mediaTypeOf(what: string, bytes: Buffer, header = ''): string {

@@ -19,7 +19,7 @@ const LONGEST = 30_000;
  * Does something that may fail in passing, again and again, leaving longer and longer pauses: whoever is in trouble is not helped by a
  * thousand clients that come back at the same moment, hence the chance in each pause.
  * @param attempt may say with `progressed()` that it got further than before: then the count begins anew
- * @throws the last error
+ * @throws the last error; the reason of `signal` once that is aborted
  */
 export async function retry<T>(
   attempt: (progressed: () => void) => Promise<T>,
@@ -29,13 +29,16 @@ export async function retry<T>(
     try {
       return await attempt(() => (tried = 1));
     } catch (error) {
-      const passing = signal?.aborted ? false : isPassing(error);
-      if (passing === false || tried >= tries) throw error;
+      signal?.throwIfAborted();
+      const passing = isPassing(error);
+      // Who asks for more patience than we have is not asked again.
+      if (passing === false || tried >= tries || (typeof passing === 'number' && passing > LONGEST))
+        throw error;
       const chance = 0.75 + Math.random() / 2;
       const own = Math.min(pause * 2 ** (tried - 1), LONGEST) * chance;
-      const wait = Math.max(own, typeof passing === 'number' ? Math.min(passing, LONGEST) : 0);
+      const wait = Math.max(own, typeof passing === 'number' ? passing : 0);
       onRetry?.(wait);
-      await sleep(wait, undefined, signal ? { signal } : {});
+      await sleep(wait, undefined, signal ? { signal } : {}).catch(() => signal?.throwIfAborted());
     }
   }
 }

@@ -1,6 +1,6 @@
-import { chownSync, closeSync, openSync } from 'node:fs';
+import { closeSync, openSync } from 'node:fs';
 import { checked } from '../01-processes/index.ts';
-import { O_PATH, toHostId, userName, type NamespaceKind } from '../02-namespaces/index.ts';
+import { userName, type NamespaceKind } from '../02-namespaces/index.ts';
 import { checkResources, type LinuxResources } from '../03-cgroups/index.ts';
 import { checkAppArmor } from './apparmor.ts';
 import { openBindSources, type BindSources } from './bind-sources.ts';
@@ -202,18 +202,12 @@ function namespacePlan(spec: OciSpec): NamespacePlan {
 const S_IFIFO = 0o010000;
 const AT_FDCWD = -100;
 
-/** The fifo that `start` opens at one end and the first process at the other, whoever it has become by then. */
-function makeFifo(root: string, { id, spec }: ContainerState): number {
+/**
+ * The fifo into which `start` writes, whoever that will be. The descriptor is the first process's: it is open at both ends, so that opening does not wait
+ * for anybody, and reading does, instead of finding an end where nobody has written yet. fifo(7)
+ */
+function makeFifo(root: string, { id }: ContainerState): number {
   const path = fifoPath(root, id);
-  const umask = process.umask(0);
-  try {
-    const result = c_mknodat(AT_FDCWD, path, S_IFIFO | 0o622, 0);
-    checked('mkfifo', result, JSON.stringify(path));
-  } finally {
-    process.umask(umask);
-  }
-  const owner = toHostId(spec.linux?.uidMappings ?? [], 0);
-  const group = toHostId(spec.linux?.gidMappings ?? [], 0);
-  if (owner !== undefined && group !== undefined) chownSync(path, owner, group);
-  return openSync(path, O_PATH);
+  checked('mkfifo', c_mknodat(AT_FDCWD, path, S_IFIFO | 0o600, 0), JSON.stringify(path));
+  return openSync(path, 'r+');
 }

@@ -14,7 +14,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import {
   demo,
   execve,
@@ -26,6 +26,7 @@ import {
   dup2,
   readCmdline,
   readFds,
+  readSmapsRollup,
   readStat,
   readStatus,
   waitpid,
@@ -174,6 +175,11 @@ function create(s: Step, bench: Bench): void {
   );
   s.evidence('that process', {
     program: readlinkSync(`/proc/${pid}/exe`),
+    memory: `${readSmapsRollup(pid)!.Pss! / 1024} kB`,
+    descriptors: readFds(pid)!
+      .sort((a, b) => a.fd - b.fd)
+      .map(({ fd, target }) => (fd > 2 ? basename(target) : fd))
+      .join(' '),
     'pid inside': readStatus(pid)!.nsPid.at(-1),
     root: readlinkSync(`/proc/${pid}/root`),
     'waits in': waitsIn(pid),
@@ -183,6 +189,7 @@ function create(s: Step, bench: Bench): void {
     'it is in mnt, pid, net, ipc, uts and cgroup namespaces of its own',
     ['mnt', 'pid', 'net', 'ipc', 'uts', 'cgroup'].every((kind) => its[kind] !== ours[kind]),
   );
+  s.claim('it is not the runtime any more', readlinkSync(`/proc/${pid}/exe`) !== process.execPath);
   s.claim('it is not the program yet', readCmdline(pid)!.join(' ') !== 'sleep 1000');
   s.claim('state says: created', state(bench).status === 'created');
 }
@@ -190,7 +197,7 @@ function create(s: Step, bench: Bench): void {
 /** The kernel function that a process sleeps in; the kernel may keep it to itself. */
 function waitsIn(pid: number): string {
   const name = readFileSync(`/proc/${pid}/wchan`, 'utf8');
-  return name && name !== '0' ? `${name} (the kernel's function)` : 'open(2) of exec.fifo';
+  return name && name !== '0' ? `${name} (the kernel's function)` : 'read(2) of exec.fifo';
 }
 
 function start(s: Step, bench: Bench): void {

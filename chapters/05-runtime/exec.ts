@@ -11,7 +11,7 @@ import { launch, type NamespacePlan } from './launch.ts';
 import { log } from './log.ts';
 import { using } from './attach.ts';
 import { sendPidfd } from './pidfd.ts';
-import { loadLate, prepareProcess, type ProcessSetup } from './prepare-process.ts';
+import { prepareProcess, type ProcessSetup } from './prepare-process.ts';
 import { openProcfs } from './procfs.ts';
 import { enterSharedRoot } from './rootfs.ts';
 import { setAffinity } from './scheduling.ts';
@@ -74,7 +74,7 @@ export function execInContainer(context: Context, id: string, options: ExecOptio
         channel.send({ type: 'debug', message: 'child process in init()' });
         setsid();
         if (sharedRoot !== undefined) enterSharedRoot(sharedRoot);
-        const { executable, argv, env } = prepareProcess(
+        const { program, filter } = prepareProcess(
           setup,
           spec.terminal ? terminal(setup) : undefined,
           channel,
@@ -83,7 +83,7 @@ export function execInContainer(context: Context, id: string, options: ExecOptio
         channel.send({ type: 'ready' });
         channel.awaitGo();
         // The channel closes as the program begins; until then an error still reaches the runtime.
-        becomeProgram(executable, argv, env, seccomp, () => loadLate(setup));
+        becomeProgram(program, filter, filter ? undefined : seccomp);
       },
       {
         born: (pid) => {

@@ -8,20 +8,20 @@ import {
   readdirSync,
   readSync,
   writeSync,
-  constants,
 } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import {
   CannotCheck,
   closeQuietly,
+  dup2,
   expectSame,
   expectThat,
-  isErrno,
   NotImplemented,
   pipe,
-  readCmdline,
+  readCapabilities,
   readStat,
+  readStatus,
   Wrong,
   type Exercise,
   type Trial,
@@ -30,52 +30,65 @@ import { O_PATH, type NamespaceKind } from '../02-namespaces/index.ts';
 import { readIdentity } from './identity.ts';
 import { runInit } from './init.ts';
 import { end, launch } from './launch.ts';
-import { OCI_VERSION, type OciSpec } from './spec.ts';
+import { compileSeccomp } from './seccomp.ts';
+import { OCI_VERSION, type OciSeccomp, type OciSpec } from './spec.ts';
+
+const WAITS = `if (fifo !== undefined) {
+  calls.push({ name: 'read', args: [fifo, STACK, 1], complaint });
+  calls.push({ name: 'close', args: [fifo], complaint });
+}`;
+const SETS_FILTER = `if (filter?.right) {
+  const [header, data] = capsetWords(filter.right.there);
+  calls.push({ name: 'capset', args: [place(header), place(data)], complaint: refused });
+}
+if (filter) {
+  const program = place(filterProgram(filter.instructions.length, place(filter.instructions)));
+  calls.push({ name: 'seccomp', args: [SET_MODE_FILTER, filter.flags, program], complaint: refused });
+}`;
 
 export const waiting: Exercise = {
   gap: '05.4',
-  task: 'Wait, without anyone who keeps count, until `start` lets this process become the container’s program.',
+  task: 'List the system calls that are made between this runtime and the program: the wait for `start` first, the filter last.',
   hints: [
-    'A fifo has two ends, and open(2) of one returns when somebody opens the other. So a process can wait for a command that comes tomorrow.',
-    'The fifo is held as a descriptor (O_PATH), which cannot be written to; a path leads from it to the file: self/fd/N in /proc. But whose /proc? `proc` is the host’s, and openAt begins there. openat(2), fifo(7).',
-    'fd = openAt(proc, `self/fd/${fifo}`, O_WRONLY | O_CLOEXEC); writeSync(fd, "0"); closeSync(fd).',
+    'A fifo that is open at both ends has no end: read(2) returns when there is a byte, and somebody writes one tomorrow. Afterwards nothing of ours may be left for the program, and what the filter forbids is forbidden from then on.',
+    'Each call is {name, args, complaint}. STACK is where read(2) may write to. place(bytes) gives the address of bytes for a call: of what capsetWords gives, of the instructions, and of filterProgram(length, address). read(2), capset(2), seccomp(2).',
+    'if fifo: read [fifo, STACK, 1], close [fifo]. if filter?.right: [header, data] = capsetWords(filter.right.there); capset [place(header), place(data)]. if filter: program = place(filterProgram(filter.instructions.length, place(filter.instructions))); seccomp [SET_MODE_FILTER, filter.flags, program].',
   ],
-  check: checkWaitForStart,
+  check: checkLastCalls,
   wrong: [
     {
-      mistake: 'opens both ends',
-      code: `const fd = openAt(proc, \`self/fd/\${fifo}\`, 2 | O_CLOEXEC);
-writeSync(fd, '0');
-closeSync(fd);`,
-      diagnosis: 'for writing alone',
-    },
-    {
-      mistake: 'goes by the container’s own /proc',
-      code: `const fd = openAt(-100, \`/proc/self/fd/\${fifo}\`, O_WRONLY | O_CLOEXEC); // AT_FDCWD
-writeSync(fd, '0');
-closeSync(fd);`,
-      diagnosis: 'the host’s /proc',
-    },
-    {
-      mistake: 'waits at the wrong end',
-      code: `const fd = openAt(proc, \`self/fd/\${fifo}\`, O_CLOEXEC);
-closeSync(fd);`,
-      diagnosis: 'the other end',
-    },
-    {
-      mistake: 'says nothing',
-      code: `closeSync(openAt(proc, \`self/fd/\${fifo}\`, O_WRONLY | O_CLOEXEC));`,
-      diagnosis: 'one byte',
+      mistake: 'does not wait',
+      code: `if (fifo !== undefined) calls.push({ name: 'close', args: [fifo], complaint });
+${SETS_FILTER}`,
+      diagnosis: 'read(2)',
     },
     {
       mistake: 'leaves the fifo to the program',
-      code: `writeSync(openAt(proc, \`self/fd/\${fifo}\`, O_WRONLY), '0');`,
+      code: `if (fifo !== undefined) calls.push({ name: 'read', args: [fifo, STACK, 1], complaint });
+${SETS_FILTER}`,
       diagnosis: 'the runtime’s state',
+    },
+    {
+      mistake: 'sets the filter first',
+      code: `${SETS_FILTER}
+${WAITS}`,
+      diagnosis: 'the filter comes last',
+    },
+    {
+      mistake: 'keeps the right to set a filter',
+      code: `${WAITS}
+${SETS_FILTER.slice(SETS_FILTER.indexOf('if (filter) {'))}`,
+      diagnosis: 'capset(2)',
+    },
+    {
+      mistake: 'forgets the filter',
+      code: WAITS,
+      diagnosis: 'seccomp(2)',
     },
   ],
 };
 
-async function checkWaitForStart(t: Trial): Promise<void> {
+async function checkLastCalls(t: Trial): Promise<void> {
   const busybox = ['/bin/busybox', '/usr/bin/busybox'].find((path) => existsSync(path));
   if (!busybox) throw new CannotCheck('there is no busybox', 'apt-get install busybox-static');
   const [folder, root] = [t.folder(), t.folder()];
@@ -84,10 +97,15 @@ async function checkWaitForStart(t: Trial): Promise<void> {
   copyFileSync(busybox, join(root, 'bin/busybox'));
   const path = join(folder, 'exec.fifo');
   execFileSync('mkfifo', [path]);
-  const fifo = openSync(path, O_PATH);
+  const fifo = openSync(path, 'r+');
   const proc = openSync('/proc', O_PATH);
   const said = pipe();
   t.cleanup(() => [fifo, proc, said.read, said.write].forEach(closeQuietly));
+  // A filter that does not let pass what the trampoline itself has to do before; and no no_new_privs, so that it takes a right to set it.
+  const seccomp: OciSeccomp = {
+    defaultAction: 'SCMP_ACT_ALLOW',
+    syscalls: [{ names: ['read', 'close', 'capset'], action: 'SCMP_ACT_ERRNO' }],
+  };
   const program = { cwd: '/', args: ['/bin/busybox', 'sleep', seconds], env: [], user: { uid: 0, gid: 0 } };
   // The image has no /proc, and gets none.
   const spec: OciSpec = {
@@ -95,14 +113,14 @@ async function checkWaitForStart(t: Trial): Promise<void> {
     process: program,
     root: { path: root },
     mounts: [],
-    linux: { namespaces: [{ type: 'mount' }, { type: 'pid' }] },
+    linux: { namespaces: [{ type: 'mount' }, { type: 'pid' }], seccomp },
   };
   const [id, created, owner] = [t.word(), new Date().toISOString(), 'root'];
   const none = { pid: 0, startTime: 0, cgroup: '' };
   const state = { version: 1 as const, id, bundle: folder, rootfs: root, created, owner, spec, ...none };
   const identity = readIdentity(program);
   const options = {
-    filter: undefined,
+    filter: compileSeccomp(seccomp),
     consoleSocket: undefined,
     preserve: [],
     personality: undefined,
@@ -110,76 +128,77 @@ async function checkWaitForStart(t: Trial): Promise<void> {
     noPivot: false,
     noNewKeyring: true,
   };
-  const pid = launch(
+  const pid = launchOrSay(
     { make: new Set<NamespaceKind>(['mnt', 'pid']), join: {} },
     (channel) => {
-      try {
-        return runInit({ state, process: program, identity, fifo, proc, ...options }, channel);
-      } catch (error) {
-        writeSync(said.write, String(error));
-        throw error;
-      }
+      dup2(said.write, 2);
+      return runInit({ state, process: program, identity, fifo, proc, ...options }, channel);
     },
     { born: () => undefined, ready: () => undefined },
   );
   t.cleanup(() => end(pid));
   closeSync(said.write);
 
-  const words = (): string => readCmdline(pid)?.join(' ') ?? '';
-  const runs = (): boolean => words().endsWith(`sleep ${seconds}`);
+  const runs = (): boolean => readStat(pid)?.comm === 'busybox';
   const ended = (): boolean => (readStat(pid)?.state ?? 'Z') === 'Z';
   await eventually(() => runs() || ended(), 600);
-  if (ended()) {
-    const bytes = Buffer.alloc(1000);
-    const message = bytes.toString('utf8', 0, readSync(said.read, bytes));
-    const gap = '05.4 waitForStart';
-    if (message.includes(`not implemented yet: ${gap}`)) throw new NotImplemented(gap);
-    throw new Wrong({
-      expected: 'a process that waits',
-      observed: message || 'it has ended',
-      cause:
-        'The container may have no /proc, or one of its own making: begin at the host’s /proc, by `proc`.',
-    });
-  }
+  if (ended()) throw notThere(said.read);
   expectThat(
     !runs(),
     'a process that waits before `start`',
-    words(),
-    'Whoever opens both ends of a fifo need not wait for anyone: open it for writing alone.',
+    `sleep ${seconds} runs`,
+    'Nothing has made it wait: the first call is read(2) from the fifo, of one byte.',
   );
-  const reader = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
-  t.cleanup(() => closeSync(reader));
-  const bytes = Buffer.alloc(10);
-  let count = 0;
-  await eventually(() => (count ||= readIfReady(reader, bytes)) > 0 && runs(), 1500);
+  writeSync(fifo, '0');
+  closeSync(fifo);
+  await eventually(() => runs() || ended(), 1500);
+  if (ended()) throw notThere(said.read);
   expectThat(
     runs(),
-    `the program /bin/busybox sleep ${seconds}`,
-    words(),
-    'It still waits, although `start` has opened the fifo for reading: wait at the other end, by opening it for writing.',
-  );
-  expectSame(
-    'what `start` reads',
-    '0',
-    bytes.toString('utf8', 0, count),
-    'one byte says to `start` that the process goes on; an end without it, that the process has ended.',
+    `the program sleep ${seconds}`,
+    'it still waits, although `start` has written',
+    'One byte is all that `start` writes: read(2) as many.',
   );
   expectSame(
     'the program’s descriptors',
     ['0', '1', '2'],
     readdirSync(`/proc/${pid}/fd`).sort(),
-    'The program has a way to a file of the runtime’s state on the host: O_CLOEXEC, and close it.',
+    'The program has a way to a file of the runtime’s state on the host: close(2) it once the byte is read.',
+  );
+  expectSame(
+    'Seccomp',
+    2,
+    readStatus(pid)?.seccomp,
+    'Nothing has set the filter: the last call is seccomp(2), with SET_MODE_FILTER, the flags and the address of a struct sock_fprog.',
+  );
+  expectSame(
+    'CapInh',
+    [],
+    readCapabilities(pid)?.inheritable,
+    'What was inheritable for the filter’s sake has stayed: give it back by capset(2), before the filter is set.',
   );
 }
 
-/** How many bytes there were to read at once. */
-function readIfReady(fd: number, into: Buffer): number {
+function launchOrSay(...args: Parameters<typeof launch>): number {
   try {
-    return readSync(fd, into);
+    return launch(...args);
   } catch (error) {
-    if (isErrno(error, 'EAGAIN')) return 0;
+    const gap = '05.4 lastCalls';
+    if (String(error).includes(`not implemented yet: ${gap}`)) throw new NotImplemented(gap);
     throw error;
   }
+}
+
+/** What it has said, or not, who ended before its time. */
+function notThere(said: number): Wrong {
+  const bytes = Buffer.alloc(1000);
+  const message = bytes.toString('utf8', 0, readSync(said, bytes));
+  return new Wrong({
+    expected: 'a process that waits, and then becomes the program',
+    observed: message.trim() || 'it has ended',
+    cause:
+      'A call has failed. From seccomp(2) on the kernel refuses what the filter forbids, here read(2), close(2) and capset(2): the filter comes last.',
+  });
 }
 
 /** Waits until `holds`, at most so many milliseconds. */

@@ -63,8 +63,9 @@ function runHook(
       closeSync(input.write);
       const argv = hook.args?.length ? hook.args : [hook.path];
       // The image's own file may be a trap for the program that runs now; the host's is not.
-      if (ofImage) becomeProgram(hook.path, argv, hook.env ?? [], undefined, () => undefined);
-      execve(hook.path, argv, hook.env ?? []);
+      const env = hook.env ?? [];
+      if (ofImage) becomeProgram({ executable: hook.path, argv, env });
+      execve(hook.path, argv, env);
     });
     closeSync(input.read);
     writeUnlessClosed(input.write, state);

@@ -1,10 +1,9 @@
-import { closeSync, openSync, writeSync } from 'node:fs';
+import { closeSync, openSync } from 'node:fs';
 import { setsid } from '../01-processes/index.ts';
 import {
   CLONE,
   mkdirAllInRoot,
   O_PATH,
-  openAt,
   fchdir,
   setdomainname,
   sethostname,
@@ -16,9 +15,10 @@ import type { Channel } from './channel.ts';
 import { bindConsole, openConsole, sendTerminal, type Console } from './console.ts';
 import { linkDevices, makeDevices } from './devices.ts';
 import { runHooks } from './hooks.ts';
+import { filterHere, waitForStart } from './last-steps.ts';
 import { bringUpLoopback } from './loopback.ts';
 import { mountAll } from './mounts.ts';
-import { loadLate, prepareProcess, type ProcessSetup } from './prepare-process.ts';
+import { prepareProcess, type Prepared, type ProcessSetup } from './prepare-process.ts';
 import {
   enterRoot,
   enterRootByChroot,
@@ -33,13 +33,13 @@ import type { NamespaceType, OciSpec } from './spec.ts';
 import { ociState, type ContainerState } from './state.ts';
 import { c_keyctl } from './syscalls.ts';
 import { writeSysctls } from './sysctl.ts';
-import { becomeProgram } from './trampoline.ts';
+import { becomeProgram, jump } from './trampoline.ts';
 import { isInUserNamespace } from './user-namespace.ts';
 
 /** What the container's first process has been given. */
 export interface InitSetup extends ProcessSetup {
   state: ContainerState;
-  /** Descriptor (O_PATH) of exec.fifo, which `start` opens. */
+  /** Descriptor of exec.fifo, into which `start` writes. */
   fifo: number;
   /** What the runtime has opened to be bound. */
   sources: BindSources;
@@ -94,7 +94,7 @@ const STEPS: readonly (readonly [name: string, step: (init: Init) => void])[] = 
 //#endregion
 
 /**
- * Makes this process the first of a container: goes through STEPS, gives up its rights, says `ready`, waits until `start` opens the fifo, and
+ * Makes this process the first of a container: goes through STEPS, gives up its rights, says `ready`, waits for `start`, and
  * becomes the program.
  * @throws Error "error during container init", for the runtime to report
  */
@@ -116,14 +116,27 @@ export function runInit(setup: InitSetup, channel: Channel): never {
     } catch (cause) {
       throw new Error(`error during container init: ${name}`, { cause });
     }
-  const { executable, argv, env } = prepareProcess(init, init.console?.slave, channel);
+  const prepared = prepareProcess(init, init.console?.slave, channel);
   channel.send({ type: 'ready' });
   channel.awaitGo();
   channel.send({ type: 'debug', message: 'init: closing the pipe to signal completion' });
+  return waitAndBecome(init, prepared);
+}
+
+/**
+ * Waits until `start` writes into the fifo, and becomes the program. The trampoline does so, unless hooks come between: they need this runtime. Upon
+ * execve(2) the channel closes, and nobody listens any more: what goes wrong afterwards is said on the container's own standard error.
+ */
+function waitAndBecome({ spec, state, fifo, channel }: Init, { program, filter }: Prepared): never {
+  const hooks = spec.hooks?.startContainer;
+  const inForce = filter ? undefined : spec.linux?.seccomp;
+  if (!hooks?.length) jump(program, { fifo, filter }, inForce);
   channel.close();
-  // Nobody listens any more: what goes wrong now is said on the container's own standard error.
-  waitForStart(init);
-  return runProgram(init, executable, argv, env);
+  waitForStart(fifo);
+  if (!hooks?.length) return becomeProgram(program, filter, inForce);
+  filterHere(filter); // the hooks are the image's, and under its filter too
+  runHooks('startContainer', hooks, ociState(state, 'created'));
+  return becomeProgram(program, undefined, spec.linux?.seccomp);
 }
 
 function newSession({ state, noNewKeyring }: Init): void {
@@ -189,26 +202,4 @@ function terminal(init: Init): void {
 function hostname({ spec }: Init): void {
   if (spec.hostname) sethostname(spec.hostname);
   if (spec.domainname) setdomainname(spec.domainname);
-}
-
-/** Blocks in open(2) until `start` opens the other end of the fifo, and says that it goes on. */
-function waitForStart({ proc, fifo }: Init): void {
-  //#gap 05.4 waitForStart
-  // By the host's /proc: the container may have none, or one of its own making.
-  const fd = openAt(proc, `self/fd/${fifo}`, O_WRONLY | O_CLOEXEC);
-  writeSync(fd, '0');
-  closeSync(fd);
-  //#end
-}
-
-const O_WRONLY = 1;
-const O_CLOEXEC = 0o2000000;
-
-function runProgram(init: Init, executable: string, argv: string[], env: string[]): never {
-  const hooks = init.spec.hooks?.startContainer;
-  // The hooks are the image's, and under its filter too.
-  if (hooks?.length) loadLate(init);
-  runHooks('startContainer', hooks, ociState(init.state, 'created'));
-  const late = hooks?.length ? () => undefined : () => loadLate(init);
-  return becomeProgram(executable, argv, env, init.spec.linux?.seccomp, late);
 }

@@ -1,15 +1,18 @@
 import { closeSync } from 'node:fs';
-import { checked, isErrno, setCapabilities, setCloseOnExec, setNoNewPrivs } from '../01-processes/index.ts';
+import { checked, isErrno, setCloseOnExec, setNoNewPrivs } from '../01-processes/index.ts';
 import { confineOnExec } from './apparmor.ts';
 import type { Channel } from './channel.ts';
 import { attachConsole } from './console.ts';
+import { keepRightToFilter } from './filter-right.ts';
 import { findExecutable } from './find-executable.ts';
 import { become, homeDirectory, ownStdio, setRlimits, type Identity } from './identity.ts';
 import { FIRST_DESCRIPTOR, listenFds } from './inherited-descriptors.ts';
+import { filterHere, type LateFilter } from './last-steps.ts';
 import { setIoPriority, setPersonality, setScheduler, type OciPersonality } from './scheduling.ts';
 import type { SeccompFilter } from './seccomp.ts';
 import type { OciProcess } from './spec.ts';
 import { c_close_range } from './syscalls.ts';
+import type { Program } from './trampoline.ts';
 
 /** What a process that is to become a container's program has been given. */
 export interface ProcessSetup {
@@ -26,17 +29,19 @@ export interface ProcessSetup {
   proc: number;
 }
 
+/** What `prepareProcess` has found: the program, and the filter that is still to be set. */
+export interface Prepared {
+  program: Program;
+  filter: LateFilter | undefined;
+}
+
 /**
  * The part that the first process and those of `exec` share: streams, limits, user, capabilities, working directory, the program's file. The
  * process is in the container's root.
  * @throws Error; `exec: "NAME": …` for a program that cannot be had
  */
-export function prepareProcess(
-  setup: ProcessSetup,
-  slave: number | undefined,
-  channel: Channel,
-): { executable: string; argv: string[]; env: string[] } {
-  const { process: spec, identity, filter, preserve, proc } = setup;
+export function prepareProcess(setup: ProcessSetup, slave: number | undefined, channel: Channel): Prepared {
+  const { process: spec, preserve, proc } = setup;
   if (slave !== undefined) attachConsole(slave);
   // Every other descriptor closes when the program starts: one left open leads out of the container (CVE-2024-21626).
   checked('close_range', c_close_range(FIRST_DESCRIPTOR, 2 ** 32 - 1, CLOSE_RANGE_CLOEXEC));
@@ -45,55 +50,31 @@ export function prepareProcess(
   setScheduler(spec.scheduler);
   setIoPriority(spec.ioPriority);
   setPersonality(setup.personality);
-  ownStdio(identity.user.uid);
+  ownStdio(setup.identity.user.uid);
   confineOnExec(proc, spec.apparmorProfile);
   if (spec.noNewPrivileges) setNoNewPrivs();
-  enterDirectory(spec.cwd, () => become(withRightToFilter(setup)));
-  if (filter?.notifies) introduceSupervisor(setup, channel);
+  const { identity, right } =
+    setup.filter && !spec.noNewPrivileges
+      ? keepRightToFilter(setup.identity)
+      : { identity: setup.identity, right: undefined };
+  enterDirectory(spec.cwd, () => become(identity));
+  let filter = setup.filter && { ...setup.filter, right };
+  // A filter need not allow what this runtime does, and comes last. But one that asks a supervisor is set while the runtime is there to introduce the two.
+  if (filter?.notifies) {
+    introduceSupervisor(filter, channel);
+    filter = undefined;
+  }
   const env = environment(spec.env ?? [], identity.user.uid);
-  return { executable: findExecutable(spec.args![0]!, env), argv: spec.args!, env };
-}
-
-const mayFilter = 'CAP_SYS_ADMIN';
-
-/**
- * Without no_new_privs only who has CAP_SYS_ADMIN may set a filter. It is kept among the permitted capabilities until then, and not in force; the
- * start of the program takes it away, because execve(2) makes a new permitted set out of the others. Source: capabilities(7), seccomp(2)
- */
-function withRightToFilter({ process: spec, identity, filter }: ProcessSetup): Identity {
-  if (!filter || spec.noNewPrivileges) return identity;
-  const { capabilities } = identity;
-  return {
-    ...identity,
-    capabilities: {
-      ...capabilities,
-      permitted: [...new Set([...capabilities.permitted, mayFilter] as const)],
-    },
-  };
-}
-
-/** Sets the filter. Returns the descriptor by which a supervisor is asked, if it asks one. */
-function setFilter(setup: ProcessSetup): number | undefined {
-  const { permitted, inheritable, effective } = withRightToFilter(setup).capabilities;
-  if (!setup.process.noNewPrivileges)
-    setCapabilities({ permitted, inheritable, effective: [...new Set([...effective, mayFilter] as const)] });
-  return setup.filter!.load();
+  const program = { executable: findExecutable(spec.args![0]!, env), argv: spec.args!, env };
+  return { program, filter };
 }
 
 /** Sets a filter that asks a supervisor, and waits until the runtime has handed the descriptor over. */
-function introduceSupervisor(setup: ProcessSetup, channel: Channel): void {
-  const listener = setFilter(setup)!;
+function introduceSupervisor(filter: LateFilter, channel: Channel): void {
+  const listener = filterHere(filter)!;
   channel.send({ type: 'seccomp', fd: listener });
   channel.awaitGo();
   closeSync(listener);
-}
-
-/**
- * The filter comes last, and need not allow what this runtime does before. But one that asks a supervisor is set while the runtime is there to
- * introduce the two.
- */
-export function loadLate(setup: ProcessSetup): void {
-  if (setup.filter && !setup.filter.notifies) setFilter(setup);
 }
 
 const CLOSE_RANGE_CLOEXEC = 4;

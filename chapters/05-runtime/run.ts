@@ -3,7 +3,7 @@ import type { Context } from './context.ts';
 import { createContainer, type CreateOptions } from './create.ts';
 import { foregroundTerminal, waitInForeground, type ForegroundTerminal } from './foreground.ts';
 import { awaitReady, openNotifySocket, watchReady, type NotifySocket } from './notify.ts';
-import { openFifo, poststart } from './start.ts';
+import { letGo, poststart } from './start.ts';
 
 export interface RunOptions extends CreateOptions {
   /** End once the program runs. */
@@ -31,7 +31,7 @@ export async function runContainer(context: Context, options: RunOptions): Promi
     try {
       ready = openNotifySocket(context.root, state.id);
       const connection = await terminal?.connect();
-      openFifo(context, container);
+      letGo(context, container);
       poststart(context, container);
       if (ready && detach) awaitReady(ready, state);
       if (detach) return 0;

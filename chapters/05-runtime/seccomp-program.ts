@@ -34,6 +34,14 @@ export function setFilter(program: Buffer, flags: number): number {
   return checked('seccomp', c_seccomp_set_filter(flags, program), 'SECCOMP_SET_MODE_FILTER');
 }
 
+/** struct sock_fprog, for a program that is at an address already. @param length in bytes */
+export function filterProgram(length: number, address: number): Buffer {
+  const bytes = Buffer.alloc(16);
+  bytes.writeUInt16LE(length / BPF_INSTRUCTION_BYTES);
+  bytes.writeBigUInt64LE(BigInt(address), 8);
+  return bytes;
+}
+
 // Instructions of classic BPF. Source: <linux/filter.h>, <linux/bpf_common.h>.
 const LOAD_WORD = 0x20;
 const JUMP_IF_EQUAL = 0x15;

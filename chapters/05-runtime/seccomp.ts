@@ -1,5 +1,5 @@
 import { errnoName } from '../01-processes/index.ts';
-import { exportProgram, FILTER_FLAG, newerCallsPrefix, setFilter } from './seccomp-program.ts';
+import { exportProgram, FILTER_FLAG, newerCallsPrefix } from './seccomp-program.ts';
 import type { OciSeccomp } from './spec.ts';
 import { loadLibSeccomp, type LibSeccomp } from './syscalls.ts';
 
@@ -66,13 +66,12 @@ const EEXIST = -17;
 
 /** A compiled filter: to be put on this thread, once. */
 export interface SeccompFilter {
-  /** Whether it asks a supervisor (SCMP_ACT_NOTIFY). */
+  /** Whether it asks a supervisor (SCMP_ACT_NOTIFY): then setting it gives the descriptor by which that one is asked. */
   notifies: boolean;
-  /**
-   * The descriptor by which a supervisor is asked, if the filter asks one.
-   * @throws Error EACCES without no_new_privs and CAP_SYS_ADMIN
-   */
-  load(): number | undefined;
+  /** Classic BPF. */
+  instructions: Buffer;
+  /** Of seccomp(2). */
+  flags: number;
 }
 
 /**
@@ -104,18 +103,12 @@ export function compileSeccomp(seccomp: OciSeccomp): SeccompFilter {
   });
   const notifies = usesNotify(seccomp);
   const flags = (seccomp.flags ?? []).reduce((all, flag) => all | FLAGS[flag]!, 0);
-  const program = Buffer.concat([
+  const instructions = Buffer.concat([
     newerCallsPrefix(isPermissive(seccomp) ? new Map() : newestCalls(library, seccomp)),
     exportProgram(library, filter),
   ]);
   library.release(filter);
-  return {
-    notifies,
-    load: () => {
-      const listener = setFilter(program, flags | (notifies ? FILTER_FLAG.NEW_LISTENER : 0));
-      return notifies ? listener : undefined;
-    },
-  };
+  return { notifies, instructions, flags: flags | (notifies ? FILTER_FLAG.NEW_LISTENER : 0) };
 }
 
 /** Whether a call that no rule names is let through, or gets ENOSYS already. */

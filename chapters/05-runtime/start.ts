@@ -1,10 +1,10 @@
-import { closeSync, constants, openSync, readSync, rmSync } from 'node:fs';
+import { closeSync, constants, openSync, unlinkSync, writeSync } from 'node:fs';
 import { isErrno } from '../01-processes/index.ts';
 import { openContainer, signalInit, type Container } from './container.ts';
 import type { Context } from './context.ts';
-import { runHooks, sleep } from './hooks.ts';
+import { runHooks } from './hooks.ts';
 import { awaitReady, openNotifySocket } from './notify.ts';
-import { fifoPath, isInitAlive, ociState } from './state.ts';
+import { fifoPath, ociState } from './state.ts';
 
 /**
  * Lets a created container's program begin, and runs its poststart hooks. Called by a service manager it also waits until the program says that it is
@@ -18,7 +18,7 @@ export function startContainer(context: Context, id: string): void {
   if (status !== 'created') throw new Error('cannot start an already running container');
   const ready = openNotifySocket(context.root, id);
   try {
-    openFifo(context, container);
+    letGo(context, container);
     poststart(context, container);
     if (ready) awaitReady(ready, container.state);
   } finally {
@@ -26,28 +26,21 @@ export function startContainer(context: Context, id: string): void {
   }
 }
 
-/** Opens the fifo's other end, upon which the first process goes on, and waits for its word. */
-export function openFifo({ root }: Context, { state }: Container): void {
+/** Writes into the fifo, upon which the first process goes on. @throws Error when it has ended, or somebody else has been faster */
+export function letGo({ root }: Context, { state }: Container): void {
   const path = fifoPath(root, state.id);
-  const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
   try {
-    const byte = Buffer.alloc(1);
-    // Never blocks for good, as an ordinary open would if the first process has just been killed.
-    while (readOrNothing(fd, byte) === 0) {
-      if (!isInitAlive(state)) throw new Error('cannot start a container that has stopped');
-      sleep(1);
+    // Only the first process has it open for reading: without one, opening it fails.
+    const fd = openSync(path, constants.O_WRONLY | constants.O_NONBLOCK);
+    try {
+      writeSync(fd, '0');
+    } finally {
+      closeSync(fd);
     }
-  } finally {
-    closeSync(fd);
-  }
-  rmSync(path, { force: true });
-}
-
-function readOrNothing(fd: number, into: Buffer): number {
-  try {
-    return readSync(fd, into);
+    unlinkSync(path);
   } catch (error) {
-    if (isErrno(error, 'EAGAIN')) return 0;
+    if (isErrno(error, 'ENXIO', 'EPIPE')) throw new Error('cannot start a container that has stopped');
+    if (isErrno(error, 'ENOENT')) throw new Error('cannot start an already running container');
     throw error;
   }
 }

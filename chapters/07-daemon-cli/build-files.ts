@@ -157,7 +157,7 @@ async function imageAsStage(build: Build, name: string): Promise<StageState> {
   const { id, config } = await imageFor(build, name).catch((error: unknown) => {
     throw badParameter(`invalid from flag value ${name}: ${explain(error)}`, error);
   });
-  return { id, config, layers: [], args: new Map(), cached: true };
+  return { id, config, layers: [], args: new Map(), author: '', cached: true };
 }
 
 /** Fetches what an ADD names by its address, into folders that go with `remove`. @throws in Docker's words */

@@ -19,18 +19,18 @@ export function runStep(
   state: StageState,
   instruction: Instruction,
   hidden: readonly [string, string][] = [],
-): { text: string; command: string[]; env: string[] } {
+): { line: string[]; command: string[]; env: string[] } {
   const command = commandOf(defaultsOf(state), instruction);
   const names = (defaultsOf(state).Env ?? []).map((entry) => entry.slice(0, entry.indexOf('=')));
   const env = [...state.args]
     .filter(([name]) => !names.includes(name))
     .map(([name, value]) => `${name}=${value}`)
     .sort();
-  const prefix = env.length > 0 ? `|${env.length} ${env.join(' ')} ` : '';
+  const prefix = env.length > 0 ? [`|${env.length}`, ...env] : [];
   const unsaid = hidden
     .filter(([name]) => !names.includes(name) && !state.args.has(name))
     .map(([name, value]) => `${name}=${value}`);
-  return { text: `${prefix}${command.join(' ')}`, command, env: [...env, ...unsaid] };
+  return { line: [...prefix, ...command], command, env: [...env, ...unsaid] };
 }
 
 /**

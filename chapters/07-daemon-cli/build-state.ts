@@ -54,6 +54,8 @@ export interface StageState {
   layers: Descriptor[];
   /** ARGs of this stage that have a value. */
   args: Map<string, string>;
+  /** What this stage's MAINTAINER said; that of the image below is not taken over. */
+  author: string;
   /** A step that was not in the cache ends its use: what comes after was made from something else. */
   cached: boolean;
 }

@@ -114,7 +114,7 @@ async function baseOf(build: Build, { base, from }: Stage): Promise<StageState> 
     throw badParameter(
       `dockerfile parse error on line ${from.line}: base name (${base}) should not be blank`,
     );
-  const fresh = { args: new Map<string, string>(), cached: !request.noCache };
+  const fresh = { args: new Map<string, string>(), author: '', cached: !request.noCache };
   const earlier = build.done.get(name.toLowerCase());
   if (earlier) return { ...earlier, ...fresh };
   if (name === 'scratch') {
@@ -138,14 +138,14 @@ async function take(build: Build, state: StageState, instruction: Instruction): 
         : await advance(build, state, nop(defaultsOf(state), ` ARG ${step}`), defaultsOf(state));
     return { ...next, args };
   }
-  if (name === 'MAINTAINER')
-    return advance(build, state, nop(defaultsOf(state), ` ${name} ${text}`), defaultsOf(state), undefined, {
-      author: text,
-    });
+  if (name === 'MAINTAINER') {
+    const words = nop(defaultsOf(state), ` ${name} ${text}`);
+    return advance(build, { ...state, author: text }, words, defaultsOf(state));
+  }
   if (name === 'RUN') {
     if (state.id === '') throw badParameter('RUN on an empty base: FROM scratch has no program to run');
     const step = runStep(state, instruction, predefined(build.request.buildArgs));
-    return advance(build, state, step.text, defaultsOf(state), () => run(build, state, step));
+    return advance(build, state, step.line, defaultsOf(state), () => run(build, state, step));
   }
   if (name === 'COPY' || name === 'ADD')
     return withCopies(build, state, instruction, ({ text, run }) =>
@@ -158,16 +158,19 @@ async function take(build: Build, state: StageState, instruction: Instruction): 
   return advance(build, state, nop(config, step), config, files);
 }
 
-/** The image after a step: from the cache, or made. */
+/**
+ * The image after a step: from the cache, or made.
+ * @param words what the step says of itself, as a command
+ */
 async function advance(
   build: Build,
   state: StageState,
-  step: string,
+  words: readonly string[],
   config: NonNullable<ImageConfig['config']>,
   files?: () => Promise<NewLayer | undefined>,
-  more: Pick<ImageConfig, 'author'> = {},
 ): Promise<StageState> {
   const { daemon, cache, lease, say } = build;
+  const step = words.join(' ');
   // What is written may be read in two ways (ENV a="1 b=2"): what came of it decides, too.
   const key = `${step}\0${JSON.stringify(config)}`;
   const known = state.cached ? cache.find(state.id, key) : undefined;
@@ -177,11 +180,13 @@ async function advance(
     return { ...state, id: found.id, config: found.config, layers: found.manifest.layers };
   }
   const layer = await files?.();
-  const whole = withStep(state.config, { config, ...more }, { created_by: step }, layer);
-  const layers = [...state.layers, ...(layer ? [layer.descriptor] : [])];
-  const id = await makeImage(daemon, { config: whole, layers, step: true }, lease);
+  const from = { ...config, Image: state.id };
+  const container = { id: '', config: { ...from, Cmd: [...words] } };
+  const { author } = state;
+  const made = withStep(state, { history: { created_by: step }, config: from, container, author }, layer);
+  const id = await makeImage(daemon, { ...made, step: true, parent: state.id }, lease);
   await cache.add(state.id, key, id);
-  return { ...state, id, config: whole, layers, cached: false };
+  return { ...state, id, ...made, cached: false };
 }
 
 /** ARG: what the client gave, else the default, else what it was before the first FROM. Says what was declared. */

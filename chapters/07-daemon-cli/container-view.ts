@@ -114,13 +114,20 @@ export function endpointViews(
 /** `host` and `none` are no networks that anybody made: an id that says their name. */
 export const fixedNetworkId = (name: string): string => Buffer.from(name).toString('hex').padEnd(64, '0');
 
-/** A container as `docker ps` shows it. Source: Engine API, ContainerList. */
-export function listView(daemon: Daemon, record: ContainerRecord): Record<string, unknown> {
+/**
+ * A container as `docker ps` shows it. Source: Engine API, ContainerList.
+ * @param imageOf the image that a name stands for now: one whose name was given to another is shown by its id
+ */
+export function listView(
+  daemon: Daemon,
+  record: ContainerRecord,
+  imageOf: (name: string) => string | undefined,
+): Record<string, unknown> {
   const { config } = record;
   return {
     Id: record.id,
     Names: [`/${record.name}`],
-    Image: record.imageName,
+    Image: imageOf(record.imageName) === record.imageId ? record.imageName : record.imageId,
     ImageID: record.imageId,
     Command: commandText(commandOf(config)),
     Created: Math.floor(Date.parse(record.created) / 1000),

@@ -1,14 +1,25 @@
 import { randomBytes } from 'node:crypto';
 import { familiarString, parseReference } from '../04-overlayfs/index.ts';
 import { isGrpcError } from '../06-shim-containerd/index.ts';
+import { badParameter } from './api-error.ts';
 import type { Daemon } from './daemon.ts';
 import { namelessName, type LocalImage } from './images.ts';
 
-/** Points a name at an image. What it pointed at before stays, nameless, if nothing else names it. */
-export async function nameImage(daemon: Daemon, name: string, target: LocalImage['target']): Promise<void> {
+/**
+ * Points a name at an image. What it pointed at before stays, nameless, if nothing else names it.
+ * @returns the image that had the name before, if that is another
+ * @throws ApiError 400 for a name that would be read as a digest
+ */
+export async function nameImage(
+  daemon: Daemon,
+  name: string,
+  target: LocalImage['target'],
+): Promise<LocalImage | undefined> {
   const { containerd } = daemon;
+  if (/^sha(256|384|512)[:@]/.test(shown(name)))
+    throw badParameter('refusing to create an ambiguous tag using digest algorithm as name');
   const before = (await daemon.images.all()).find((image) => image.names.includes(name));
-  if (before?.target.digest === target.digest) return;
+  if (before?.target.digest === target.digest) return undefined;
   if (before?.names.length === 1) await keepNameless(daemon, before.target);
   const image = { name, target };
   if (before) await containerd.images.update({ image, updateMask: { paths: ['target'] } });
@@ -17,6 +28,7 @@ export async function nameImage(daemon: Daemon, name: string, target: LocalImage
   await containerd.images.delete({ name: nameless }).catch((error: unknown) => {
     if (!isGrpcError(error, 'NotFound')) throw error;
   });
+  return before;
 }
 
 /** Has an image stay that no name of people's points at. */
@@ -36,6 +48,9 @@ export async function keepAs(
 
 /** `app:1`, from the full name. */
 export const shown = (name: string): string => familiarString(parseReference(name));
+
+/** Has containerd look for what nothing needs any more: it does when a lease ends. */
+export const collectGarbage = (daemon: Daemon): Promise<void> => withLease(daemon, async () => undefined);
 
 /**
  * Runs `work` under a lease of its own: what comes into containerd meanwhile is not collected, whoever else is at work. When it ends,

@@ -10,6 +10,7 @@ import {
   type Manifest,
 } from '../04-overlayfs/index.ts';
 import {
+  fromTimestamp,
   isGrpcError,
   type ContainerdClient,
   type Descriptor,
@@ -32,7 +33,22 @@ export interface LocalImage {
   config: ImageConfig;
   /** The snapshot of its topmost layer. Empty: it has no layer. */
   snapshot: string;
+  /** The image that it was made from here, by a commit or a step of a build. Empty: it came from elsewhere. */
+  parent: string;
+  /** When it was given a name last. Milliseconds since 1970; 0: never. */
+  taggedAt: number;
 }
+
+/** The label of a configuration that says the image's parent. Source: moby, daemon/containerd/image_builder.go. */
+export const PARENT_LABEL = 'org.mobyproject.image.parent';
+
+/** The names that people gave. Those of the engine's own are no references: what has only such is dangling, or a step of a build. */
+export const references = ({ names }: Pick<LocalImage, 'names'>): string[] =>
+  names.filter((name) => !isInternal(name)).sort();
+
+/** Images that were made from this one. */
+export const childrenOf = (images: readonly LocalImage[], id: string): LocalImage[] =>
+  images.filter(({ parent }) => parent === id);
 
 /** What an image is called that lost its name to a newer one: it stays, by its id alone. */
 const NAMELESS = 'moby-dangling@';
@@ -48,20 +64,18 @@ export const isInternal = (name: string): boolean => name.startsWith(NAMELESS) |
 
 /** `busybox:latest`, for the names that people gave. */
 export const repoTags = (image: LocalImage): string[] =>
-  image.names
-    .filter((name) => !isInternal(name) && !name.includes('@'))
+  references(image)
+    .filter((name) => !name.includes('@'))
     .map((name) => familiarString(parseReference(name)))
     .sort();
 
 /** `busybox@sha256:…`, the manifest under each repository's name. */
 export const repoDigests = (image: LocalImage): string[] => [
   ...new Set(
-    image.names
-      .filter((name) => !isInternal(name))
-      .map((name) => {
-        const { domain, path } = parseReference(name);
-        return `${familiarString({ domain, path })}@${image.target.digest}`;
-      }),
+    references(image).map((name) => {
+      const { domain, path } = parseReference(name);
+      return `${familiarString({ domain, path })}@${image.target.digest}`;
+    }),
   ),
 ];
 
@@ -70,7 +84,11 @@ export function fullName(reference: string): string {
   try {
     return referenceString(parseReference(reference));
   } catch (error) {
-    throw badParameter('invalid reference format', error);
+    const upper = /repository name must be lowercase/.test((error as Error).message);
+    throw badParameter(
+      `invalid reference format${upper ? ': repository name must be lowercase' : ''}`,
+      error,
+    );
   }
 }
 
@@ -83,6 +101,8 @@ export interface Images {
   find(reference: string): Promise<LocalImage>;
   /** Bytes that its layers take up, those that others share counted too. */
   size(image: LocalImage): Promise<number>;
+  /** Bytes that one layer takes up, by its snapshot; 0 when it is not unpacked. */
+  layerSize(snapshot: string): Promise<number>;
   /** What a name points to, for this machine. @throws GrpcError NotFound */
   resolve(target: { digest: string }): Promise<{ manifest: Manifest; config: ImageConfig }>;
   /** Reads JSON out of the content store. @throws GrpcError NotFound */
@@ -139,21 +159,25 @@ export function openImages(containerd: ContainerdClient): Images {
   async function all(): Promise<LocalImage[]> {
     const { images } = await containerd.images.list({});
     const byId = new Map<string, LocalImage>();
-    for (const { name, target } of images) {
+    for (const { name, target, updatedAt } of images) {
       if (!target) continue;
       try {
         const { manifest, config } = await resolve(target);
-        const known = byId.get(manifest.config.digest);
-        if (known) known.names.push(name);
-        else
-          byId.set(manifest.config.digest, {
-            id: manifest.config.digest,
-            names: [name],
-            target,
-            manifest,
-            config,
-            snapshot: chainIds(config.rootfs.diff_ids).at(-1) ?? '',
-          });
+        const id = manifest.config.digest;
+        const image = byId.get(id) ?? {
+          id,
+          names: [],
+          target,
+          manifest,
+          config,
+          snapshot: chainIds(config.rootfs.diff_ids).at(-1) ?? '',
+          parent: await parentOf(id),
+          taggedAt: 0,
+        };
+        byId.set(id, image);
+        image.names.push(name);
+        if (!isInternal(name))
+          image.taggedAt = Math.max(image.taggedAt, fromTimestamp(updatedAt)?.getTime() ?? 0);
       } catch (error) {
         // An image whose content is not all there (a load that is under way) is not there yet.
         if (!isGrpcError(error, 'NotFound')) throw error;
@@ -162,25 +186,32 @@ export function openImages(containerd: ContainerdClient): Images {
     return [...byId.values()];
   }
 
+  async function parentOf(config: string): Promise<string> {
+    const { info } = await containerd.content.info({ digest: config });
+    return info.labels[PARENT_LABEL] ?? '';
+  }
+
+  async function layerSize(snapshot: string): Promise<number> {
+    if (!sizes.has(snapshot)) {
+      try {
+        const { size } = await containerd.snapshots.usage({ snapshotter: SNAPSHOTTER, key: snapshot });
+        sizes.set(snapshot, size);
+      } catch (error) {
+        if (!isGrpcError(error, 'NotFound')) throw error;
+      }
+    }
+    return sizes.get(snapshot) ?? 0;
+  }
+
   return {
     all,
     resolve,
     json,
     find: async (reference) => findImage(await all(), reference),
+    layerSize,
     size: async ({ config }) => {
-      let total = 0;
-      for (const snapshot of chainIds(config.rootfs.diff_ids)) {
-        if (!sizes.has(snapshot)) {
-          try {
-            const { size } = await containerd.snapshots.usage({ snapshotter: SNAPSHOTTER, key: snapshot });
-            sizes.set(snapshot, size);
-          } catch (error) {
-            if (!isGrpcError(error, 'NotFound')) throw error;
-          }
-        }
-        total += sizes.get(snapshot) ?? 0;
-      }
-      return total;
+      const each = await Promise.all(chainIds(config.rootfs.diff_ids).map(layerSize));
+      return each.reduce((sum, size) => sum + size, 0);
     },
   };
 }

@@ -1,6 +1,7 @@
-import { closeSync, statSync } from 'node:fs';
+import { closeSync, statSync, symlinkSync } from 'node:fs';
 import { posix } from 'node:path';
-import { mkdirAllInRoot, touchInRoot } from '../02-namespaces/index.ts';
+import { isErrno } from '../01-processes/index.ts';
+import { fdPath, mkdirAllInRoot, touchInRoot } from '../02-namespaces/index.ts';
 import { openMounts } from '../04-overlayfs/index.ts';
 import { isGrpcError, type Mount } from '../06-shim-containerd/index.ts';
 import type { OciMount } from '../05-runtime/index.ts';
@@ -31,6 +32,9 @@ export async function prepareLayers(
   const handle = openMounts(init.mounts);
   try {
     for (const mount of mounts) makeMountPoint(handle, mount, mounts);
+    // Two more of Docker's: by the first programs tell that they are in a container, by the second what is mounted.
+    closeSync(touchInRoot(handle, '/.dockerenv'));
+    linkMtab(handle);
   } finally {
     closeSync(handle);
   }
@@ -44,6 +48,18 @@ export async function removeLayers({ containerd }: Pick<Daemon, 'containerd'>, i
     await containerd.snapshots.remove({ snapshotter: SNAPSHOTTER, key }).catch((error: unknown) => {
       if (!isGrpcError(error, 'NotFound')) throw error;
     });
+}
+
+/** /etc/mtab, which old programs read, leads to the kernel's own list; unless the image has one. */
+function linkMtab(root: number): void {
+  const etc = mkdirAllInRoot(root, '/etc');
+  try {
+    symlinkSync('/proc/mounts', fdPath(etc, 'mtab'));
+  } catch (error) {
+    if (!isErrno(error, 'EEXIST')) throw error;
+  } finally {
+    closeSync(etc);
+  }
 }
 
 /** An empty file or directory where there is nothing. What lies inside another mount is made there, by the runtime. */

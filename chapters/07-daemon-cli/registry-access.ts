@@ -77,15 +77,16 @@ export function registryOptions(
 /** A registry's refusal in the words that Docker's users know. */
 export function registryRefusal(error: unknown, name: string, { path }: Reference): unknown {
   if (!(error instanceof RegistryError)) return error;
-  const { status, message } = error;
-  if (status === 404 && error.code !== 'NAME_UNKNOWN')
-    return new ApiError(404, `manifest for ${name} not found: manifest unknown: ${message}`, {
+  const { status, code, message, said } = error;
+  const isManifest = message.startsWith('manifest for ');
+  if (status === 404 && isManifest && code !== 'NAME_UNKNOWN')
+    return new ApiError(404, `manifest for ${name} not found: ${code ? said : `manifest unknown: ${said}`}`, {
       cause: error,
     });
-  if (status === 401 || status === 403 || status === 404)
+  if (status === 401 || status === 403 || code === 'NAME_UNKNOWN')
     return new ApiError(
       404,
-      `pull access denied for ${path}, repository does not exist or may require 'docker login': ${message}`,
+      `pull access denied for ${path}, repository does not exist or may require 'docker login': ${said}`,
       { cause: error },
     );
   return error;

@@ -3,6 +3,7 @@ import { conflict, isApiError } from './api-error.ts';
 import { tell } from './container-events.ts';
 import { isRunning, type ContainerRecord } from './container.ts';
 import type { Daemon } from './daemon.ts';
+import { collectGarbage } from './image-names.ts';
 import { removeLayers } from './init-layer.ts';
 import { log } from './log.ts';
 import { removeStdin } from './stdin.ts';
@@ -64,14 +65,13 @@ async function end(daemon: Daemon, record: ContainerRecord, force: boolean): Pro
   await daemon.runs.of(record).detached(READERS_LIMIT);
 }
 
-async function removeSerially(
-  { containerd, containers, volumes: store }: Daemon,
-  record: ContainerRecord,
-  volumes: boolean,
-): Promise<void> {
-  const { id } = record;
+async function removeSerially(daemon: Daemon, record: ContainerRecord, volumes: boolean): Promise<void> {
+  const { containerd, containers, images, volumes: store } = daemon;
+  const { id, imageId } = record;
   await unlessGone(containerd.containers.delete({ id }));
   await removeLayers({ containerd }, id);
+  // The layers of an image that was removed by force stayed for this container.
+  if (!(await images.all()).some((image) => image.id === imageId)) await collectGarbage(daemon);
   const anonymous = record.mounts.flatMap(({ name }) =>
     name !== undefined && store.all().some((volume) => volume.name === name && volume.anonymous)
       ? [name]

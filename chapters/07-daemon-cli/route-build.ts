@@ -7,8 +7,8 @@ import { flag, type Call } from './call.ts';
 import { shortId } from './container.ts';
 import type { Daemon } from './daemon.ts';
 import { keepNameless, nameImage, withLease } from './image-names.ts';
-import { removeImage } from './image-remove.ts';
-import { fullName, isStep } from './images.ts';
+import { removeUnused } from './image-prune.ts';
+import { childrenOf, fullName, isStep } from './images.ts';
 import { withProgress } from './progress-stream.ts';
 import { registryConfig } from './registry-access.ts';
 import type { Route } from './router.ts';
@@ -74,20 +74,14 @@ function readRequest(query: URLSearchParams): Omit<BuildRequest, 'credentials'> 
   };
 }
 
-/** Forgets the steps of builds; images that have a name stay. */
+/** Forgets what was built before, and the loose ends: steps that no image came of. What an image was made from goes with that image. */
 async function prune(daemon: Daemon, call: Call): Promise<void> {
   await (await openStepCache(daemon)).clear();
-  const used = new Set(daemon.containers.all().map(({ imageId }) => imageId));
-  const deleted: string[] = [];
-  let reclaimed = 0;
-  for (const image of await daemon.images.all()) {
-    const steps = image.names.filter(isStep);
-    if (steps.length === 0 || used.has(image.id)) continue;
-    if (steps.length === image.names.length) {
-      reclaimed += await daemon.images.size(image);
-      await removeImage(daemon, image, shortId(image.id), true);
-      deleted.push(image.id);
-    } else for (const name of steps) await daemon.containerd.images.delete({ name });
-  }
-  call.json(200, { CachesDeleted: deleted, SpaceReclaimed: reclaimed });
+  const images = await daemon.images.all();
+  const loose = images.filter(({ id, names }) => names.every(isStep) && childrenOf(images, id).length === 0);
+  const { removed, reclaimed } = await removeUnused(daemon, loose);
+  call.json(200, {
+    CachesDeleted: removed.flatMap((one) => ('Deleted' in one ? [one.Deleted] : [])),
+    SpaceReclaimed: reclaimed,
+  });
 }

@@ -41,23 +41,20 @@ async function commit(daemon: Daemon, call: Call): Promise<void> {
   const [repository, tag] = [query.get('repo') ?? '', query.get('tag') ?? ''];
   const name = repository === '' ? undefined : fullName(tag === '' ? repository : `${repository}:${tag}`);
   const body = await call.body<ContainerConfig>();
-  const config = changedConfig(imageDefaults({ ...record.config, ...body }), query.getAll('changes'));
+  const config = changedConfig({ ...record.config, ...body } as ContainerDefaults, query.getAll('changes'));
   const pause = query.has('pause') ? flag(query, 'pause') : true;
   const id = await withLease(daemon, async (lease) => {
     const layer = await whileFrozen(daemon, record, pause, () => containerLayer(daemon, record, lease));
     const base = await imageOf(daemon, record);
-    const author = query.get('author') ?? '';
-    const change = { config, ...(author && { author }) };
-    const history = {
-      created_by: (record.config.Cmd ?? []).join(' '),
-      ...(query.get('comment') && { comment: query.get('comment')! }),
+    const comment = query.get('comment') ?? '';
+    const step = {
+      history: { created_by: (record.config.Cmd ?? []).join(' '), ...(comment && { comment }) },
+      config,
+      author: query.get('author') ?? '',
+      container: { id: record.id, config: record.config as ContainerDefaults },
     };
-    const whole = withStep(base.config, change, history, layer);
-    return makeImage(
-      daemon,
-      { config: whole, layers: [...base.manifest.layers, layer.descriptor], name },
-      lease,
-    );
+    const made = withStep({ config: base.config, layers: base.manifest.layers }, step, layer);
+    return makeImage(daemon, { ...made, name, parent: base.id }, lease);
   });
   tell(daemon, record, 'commit', { comment: query.get('comment') ?? '', imageID: id });
   call.json(201, { Id: id });
@@ -84,28 +81,4 @@ export async function containerLayer(
 /** The image that a container was made of, also one that has lost its name meanwhile. */
 async function imageOf(daemon: Daemon, { imageId }: ContainerRecord) {
   return daemon.images.find(imageId);
-}
-
-/** What an image keeps of a container's configuration. */
-const DEFAULTS = [
-  'User',
-  'Env',
-  'Cmd',
-  'Entrypoint',
-  'WorkingDir',
-  'ExposedPorts',
-  'Volumes',
-  'Labels',
-  'StopSignal',
-  'Healthcheck',
-  'OnBuild',
-  'Shell',
-] as const satisfies readonly (keyof ContainerDefaults)[];
-
-/** What of a container's configuration an image keeps: nothing that was this one's alone, as its host name; nothing that is empty. */
-export function imageDefaults(config: ContainerConfig): ContainerDefaults {
-  const given = config as ContainerDefaults;
-  const isEmpty = (value: unknown): boolean =>
-    value == null || value === '' || (typeof value === 'object' && Object.keys(value).length === 0);
-  return Object.fromEntries(DEFAULTS.filter((key) => !isEmpty(given[key])).map((key) => [key, given[key]]));
 }

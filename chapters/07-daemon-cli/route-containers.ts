@@ -8,7 +8,7 @@ import { inspectView, listView } from './container-view.ts';
 import { isRunning, type ContainerRecord } from './container.ts';
 import { createContainer } from './create-container.ts';
 import type { Daemon } from './daemon.ts';
-import { SNAPSHOTTER } from './images.ts';
+import { findImage, SNAPSHOTTER } from './images.ts';
 import { formatLine, logLines, parseMoment } from './logs.ts';
 import { removeContainer } from './remove-container.ts';
 import { compareVersions, type Route } from './router.ts';
@@ -51,11 +51,19 @@ async function list(daemon: Daemon, call: Call): Promise<void> {
     .sort((a, b) => (a.created < b.created ? 1 : -1));
   const found = filterContainers(records, wanted, daemon.containers.find);
   const shown = limit > 0 ? found.slice(0, limit) : found;
+  const images = await daemon.images.all();
+  const imageOf = (name: string): string | undefined => {
+    try {
+      return findImage(images, name).id;
+    } catch {
+      return undefined;
+    }
+  };
   call.json(
     200,
     await Promise.all(
       shown.map(async (record) => ({
-        ...listView(daemon, record),
+        ...listView(daemon, record, imageOf),
         ...(flag(call.query, 'size') && (await sizes(daemon, record))),
       })),
     ),

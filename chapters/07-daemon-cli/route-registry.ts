@@ -163,11 +163,7 @@ const isOf = (name: string, domain: string, path: string): boolean => {
 
 function pushRefusal(error: unknown): unknown {
   if (error instanceof RegistryError && (error.status === 401 || error.status === 403))
-    return new ApiError(
-      error.status,
-      `denied: requested access to the resource is denied: ${error.message}`,
-      { cause: error },
-    );
+    return new ApiError(error.status, error.said, { cause: error });
   if (error instanceof Unreachable) return new Error(explain(error), { cause: error.cause });
   return error;
 }

@@ -45,7 +45,11 @@ async function load(daemon: Daemon, call: Call): Promise<void> {
         await unpack(containerd, { manifest, config }, lease);
         await labelReferences(containerd, { target, manifest, config });
         for (const name of names) {
-          await nameImage(daemon, name, target);
+          const before = await nameImage(daemon, name, target);
+          if (before && before.id !== imageId)
+            say({
+              stream: `The image ${shown(name)} already exists, renaming the old one with ID ${before.id} to empty string\n`,
+            });
           say({ stream: `Loaded image: ${shown(name)}\n` });
         }
         if (names.length === 0) {
@@ -110,14 +114,9 @@ export async function importImage(daemon: Daemon, call: Call): Promise<void> {
       ...(architecture && { architecture }),
       rootfs: { type: 'layers', diff_ids: [] },
     };
-    const message = query.get('message') ?? '';
-    const whole = withStep(
-      empty,
-      { config },
-      { created_by: '', comment: message || 'Imported from -' },
-      layer,
-    );
-    const id = await makeImage(daemon, { config: whole, layers: [layer.descriptor], name }, lease);
+    const comment = query.get('message') || 'Imported from -';
+    const made = withStep({ config: empty, layers: [] }, { history: { comment }, config }, layer);
+    const id = await makeImage(daemon, { ...made, name }, lease);
     daemon.events.publish('image', 'import', id, { name: name ? shown(name) : id });
     await withProgress(call, async ({ say }) => say({ status: id }));
   });

@@ -1,25 +1,17 @@
-import { spawn } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { startDocker, type Docker } from '../bench/images-run.ts';
-import { startTestEngine, type Outcome, type TestEngine } from './harness.ts';
+import { docker, startBesideDocker, type BesideDocker } from './beside-docker.ts';
 
 /** The same Dockerfile by dockerd's classic builder and by mydockerd, driven by the same client. */
-let t: TestEngine;
-let theirs: Docker;
+let both: BesideDocker;
 let server: Server;
-let dir: string;
 const address = (): string => `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 
 beforeAll(async () => {
-  dir = mkdtempSync(join(tmpdir(), 'build-peer-'));
-  t = await startTestEngine();
-  theirs = await startDocker(join(dir, 'docker'));
-  await theirs.docker(['load', '-i', join(t.root, 'busybox.tar')]);
+  both = await startBesideDocker();
   // Served by this process, while the client is waited for: it must not be waited for in this thread.
   server = createServer((request, response) => {
     if (request.url !== '/file.tar') return void response.writeHead(404).end('nothing here');
@@ -29,34 +21,19 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   server?.close();
-  await theirs?.stop();
-  await t?.stop();
-  rmSync(dir, { recursive: true, force: true });
+  await both?.stop();
 });
 
 interface Image {
+  Parent: string;
   Config: Record<string, unknown>;
+  ContainerConfig: Record<string, unknown>;
   Author?: string;
   RootFS: { Layers: string[] };
 }
 
-const environment = { PATH: process.env['PATH'], HOME: '/nonexistent', DOCKER_BUILDKIT: '0' };
-
-/** docker, at one of the two. */
-function run(host: string, args: readonly string[]): Promise<Outcome> {
-  const child = spawn('docker', ['-H', host, ...args], {
-    env: environment,
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-  const outcome = { status: null as number | null, stdout: '', stderr: '' };
-  child.stdout.on('data', (data: Buffer) => (outcome.stdout += data.toString()));
-  child.stderr.on('data', (data: Buffer) => (outcome.stderr += data.toString()));
-  return new Promise((resolve) => child.on('close', (status) => resolve({ ...outcome, status })));
-}
-const hosts = (): string[] => [theirs.host, `unix://${t.engine.socket}`];
-
 function context(files: Record<string, string>): string {
-  const root = mkdtempSync(join(dir, 'context-'));
+  const root = mkdtempSync(join(both.dir, 'context-'));
   for (const [path, text] of Object.entries(files)) {
     mkdirSync(dirname(join(root, path)), { recursive: true });
     writeFileSync(join(root, path), text);
@@ -66,14 +43,26 @@ function context(files: Record<string, string>): string {
 
 /** What an image says of itself, without what is different each time: ids, dates, digests of files. */
 async function built(host: string, files: Record<string, string>, ...args: string[]): Promise<object> {
-  const outcome = await run(host, ['build', '--network', 'none', '-t', 'compared', ...args, context(files)]);
+  const outcome = await docker(host, [
+    'build',
+    '--network',
+    'none',
+    '-t',
+    'compared',
+    ...args,
+    context(files),
+  ]);
   expect(outcome).toMatchObject({ status: 0 });
-  const [image] = JSON.parse((await run(host, ['image', 'inspect', 'compared'])).stdout) as [Image];
-  const history = (await run(host, ['history', '--no-trunc', '--format', '{{.CreatedBy}}', 'compared']))
+  const [image] = JSON.parse((await docker(host, ['image', 'inspect', 'compared'])).stdout) as [Image];
+  const history = (await docker(host, ['history', '--no-trunc', '--format', '{{.CreatedBy}}', 'compared']))
     .stdout;
+  // The image of the step before, whose id is another each time.
+  expect(image.Parent).toMatch(/^sha256:[0-9a-f]{64}$/);
+  expect([image.Config['Image'], image.ContainerConfig['Image']]).toEqual([image.Parent, image.Parent]);
   return {
-    // The image of the step before is noted there by Docker alone.
     config: { ...image.Config, Image: '' },
+    // Docker makes a container for every step, also for one that runs nothing.
+    containerConfig: { ...image.ContainerConfig, Image: '', Hostname: '' },
     author: image.Author,
     layers: image.RootFS.Layers.length,
     history: history.replace(/[0-9a-f]{64} in/g, 'DIGEST in').split('\n'),
@@ -122,14 +111,14 @@ CMD echo hi
       'one.md': '1',
     };
     const args = ['--build-arg', 'WHO=you', '--build-arg', 'HTTP_PROXY=http://127.0.0.1:1', '--label', 'k=v'];
-    const [docker, ours] = [
-      await built(hosts()[0]!, files, ...args),
-      await built(hosts()[1]!, files, ...args),
+    const [theirs, ours] = [
+      await built(both.hosts[0], files, ...args),
+      await built(both.hosts[1], files, ...args),
     ];
-    expect(ours).toEqual(docker);
+    expect(ours).toEqual(theirs);
     // What was fetched has the server's time, and root's eyes alone.
     const command = 'stat -c "%a %u %Y" /alone /unpacked/file.tar';
-    const shown = await run(hosts()[1]!, ['run', '--rm', '-u', '0', 'compared', command]);
+    const shown = await docker(both.hosts[1], ['run', '--rm', '-u', '0', 'compared', command]);
     expect(shown.stdout).toBe('600 0 1445412480\n'.repeat(2));
   },
 );
@@ -151,8 +140,8 @@ test.each([
 ])('%j fails with the same words', { timeout: 60_000 }, async (text, words) => {
   const place = (line: string): string => line.replaceAll('SERVER', address());
   const root = context({ Dockerfile: place(text), a: 'a', b: 'b' });
-  for (const host of hosts()) {
-    const { status, stderr, stdout } = await run(host, ['build', '--network', 'none', root]);
+  for (const host of both.hosts) {
+    const { status, stderr, stdout } = await docker(host, ['build', '--network', 'none', root]);
     expect(status, host).not.toBe(0);
     expect(stdout + stderr, host).toContain(place(words));
   }

@@ -142,7 +142,7 @@ describe('the line of history', () => {
     const [instruction] = only(text) as [Instruction];
     const variables = new Map([['V', 'value']]);
     const after = CONFIG_CHANGES[instruction.name]!(base, instruction, variables, '\\');
-    return nop(after, historyStep(instruction, after, variables, '\\'));
+    return nop(after, historyStep(instruction, after, variables, '\\')).join(' ');
   };
 
   // As dockerd 20.10's classic builder wrote them.

@@ -243,7 +243,9 @@ describe('a registry on a bad day', () => {
       response.writeHead(503).end();
       return true;
     };
-    await expect(pull()).rejects.toThrow(`blob ${digestOf(bad)}: HTTP status 503`);
+    await expect(pull()).rejects.toThrow(
+      `blob ${digestOf(bad)} of ${registry.host}/app: received unexpected HTTP status: 503 Service Unavailable`,
+    );
     expect(asked(new RegExp(digestOf(bad)))).toHaveLength(5);
     expect((await content.readAll(digestOf(good))).equals(good)).toBe(true);
   });

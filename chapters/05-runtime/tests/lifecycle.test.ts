@@ -1,8 +1,17 @@
-import { spawnSync } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, readFileSync, readlinkSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { namespacesOf, readCgroups, readCmdline, readStat } from '../../01-processes/index.ts';
+import {
+  namespacesOf,
+  readCapabilities,
+  readCgroups,
+  readCmdline,
+  readFds,
+  readStat,
+  readStatus,
+} from '../../01-processes/index.ts';
 import { createCgroup, openCgroup } from '../../03-cgroups/index.ts';
 import { eventually, traces, workbench, type Workbench } from './workbench.ts';
 
@@ -150,6 +159,59 @@ describe('the life of a container', () => {
         spec.linux.namespaces = spec.linux.namespaces!.filter(({ type }) => type !== 'pid');
       }).status,
     ).toBe(128 + 15);
+  });
+
+  it('begins once, though many start it at the same time', async () => {
+    const id = bench.id();
+    const bundle = bench.bundle((spec) => void (spec.process.args = ['sleep', '1000']));
+    expect(bench.myrunc('create', '-b', bundle, id).status).toBe(0);
+    const all = await Promise.all(
+      [1, 2, 3].map(async () => {
+        const start = spawn(bench.program, ['--root', bench.root, 'start', id], { timeout: 60_000 });
+        let said = '';
+        start.stderr.on('data', (data) => (said += String(data)));
+        const [status] = (await once(start, 'close')) as [number | null];
+        return { status, said };
+      }),
+    );
+    expect(all.map(({ status }) => status).sort()).toEqual([0, 1, 1]);
+    for (const { status, said } of all)
+      if (status !== 0) expect(said).toContain('cannot start an already running container');
+    expect(bench.myrunc('delete', '--force', id).status).toBe(0);
+  });
+
+  it('does not begin where its first process has been killed: start says so', () => {
+    const id = bench.id();
+    expect(bench.myrunc('create', '-b', bench.bundle(), id).status).toBe(0);
+    process.kill((JSON.parse(bench.myrunc('state', id).out) as { pid: number }).pid, 'SIGKILL');
+    expect(eventually(() => bench.myrunc('state', id).out.includes('"stopped"'))).toBe(true);
+    expect(bench.myrunc('start', id)).toMatchObject({
+      status: 1,
+      err: expect.stringContaining('cannot start a container that has stopped'),
+    });
+    expect(bench.myrunc('delete', id)).toMatchObject({ status: 0, err: '' });
+  });
+
+  it('is the same where there can be no trampoline: the runtime itself waits', () => {
+    const id = bench.id();
+    const bundle = bench.bundle((spec) => {
+      spec.process.args = ['sleep', '1000'];
+      spec.process.rlimits = [{ type: 'RLIMIT_FSIZE', soft: 0, hard: 0 }]; // not even a file in memory
+      spec.linux.seccomp = {
+        defaultAction: 'SCMP_ACT_ALLOW',
+        syscalls: [{ names: ['openat2', 'read', 'close', 'capset'], action: 'SCMP_ACT_ERRNO' }],
+      };
+      spec.process.noNewPrivileges = false;
+    });
+    expect(bench.myrunc('create', '-b', bundle, id)).toMatchObject({ status: 0, err: '' });
+    const { pid } = JSON.parse(bench.myrunc('state', id).out) as { pid: number };
+    expect(readlinkSync(`/proc/${pid}/exe`)).toBe(process.execPath);
+    expect(bench.myrunc('start', id)).toMatchObject({ status: 0, err: '' });
+    expect(eventually(() => readCmdline(pid)?.join(' ') === 'sleep 1000')).toBe(true);
+    expect(readStatus(pid)!.seccomp).toBe(2);
+    expect(readCapabilities(pid)!.inheritable).toEqual([]);
+    expect(readFds(pid)!.map(({ fd }) => fd)).toEqual([0, 1, 2]);
+    expect(bench.myrunc('delete', '--force', id).status).toBe(0);
   });
 
   it('is not confused by an id that another process has got: a state with another start time is "stopped"', async () => {

@@ -26,7 +26,7 @@ const allowBut = (
   syscalls: [{ names, ...rule }],
 });
 
-/** What Debian's busybox calls for a shell that runs grep; and what Node does while it calls execve(2). */
+/** What Debian's busybox calls for a shell that runs grep. */
 const BUSYBOX = [
   'execve', 'brk', 'arch_prctl', 'mmap', 'munmap', 'mprotect', 'madvise', 'futex', 'exit_group', 'rt_sigaction', 'rt_sigprocmask', 'write', 'writev',
   'read', 'open', 'openat', 'close', 'fcntl', 'fork', 'vfork', 'clone', 'wait4', 'pipe', 'pipe2', 'dup2', 'getuid', 'geteuid', 'getgid', 'getegid', 'getpid',
@@ -92,6 +92,30 @@ describe('a filter', () => {
     const kill = uid === 0 ? '0000000000000020' : '0000000000000000'; // a user who is not root has none after execve(2)
     expect(out).toBe(`CapPrm: ${kill} CapEff: ${kill} CapBnd: 0000000000000020 CapAmb: 0000000000000000\n`);
   });
+
+  it.each([0, 1000])(
+    'does not change what the program may do, though it took a right to set it (user %d)',
+    (uid) => {
+      const sets = (seccomp?: OciSeccomp): string => {
+        const { out, err } = bench.run('grep Cap /proc/self/status', (spec) => {
+          if (seccomp) spec.linux.seccomp = seccomp;
+          spec.process.noNewPrivileges = false;
+          spec.process.user = { uid, gid: uid };
+          spec.process.capabilities = {
+            bounding: ['CAP_KILL', 'CAP_CHOWN', 'CAP_NET_RAW'],
+            permitted: ['CAP_KILL', 'CAP_CHOWN'],
+            effective: ['CAP_KILL'],
+            inheritable: ['CAP_CHOWN'],
+            ambient: ['CAP_CHOWN', 'CAP_KILL'],
+          };
+        });
+        expect(err).toBe('');
+        return out;
+      };
+      expect(sets()).toContain('CapAmb:\t0000000000000001');
+      expect(sets(allowBut({ action: 'SCMP_ACT_ERRNO' }, 'mkdir', 'capset', 'execveat'))).toBe(sets());
+    },
+  );
 
   it('is over startContainer hooks too', () => {
     const { status, err } = bench.run('true', (spec) => {

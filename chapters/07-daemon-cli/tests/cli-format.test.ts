@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { binarySize, decimalSize, ellipsis, humanDuration, table } from '../cli-format.ts';
-import { apiTime } from '../cli-logs.ts';
+import { apiTime } from '../api-time.ts';
 import { describePorts } from '../cli-ps.ts';
 
 test('columns are ten wide at least, three blanks apart, and the last is as long as it is', () => {

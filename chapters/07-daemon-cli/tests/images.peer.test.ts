@@ -163,7 +163,7 @@ describe('a container’s files', () => {
       Config: { Cmd: ['cat', '/new'], Env: expect.arrayContaining(['A=1']) as string[] },
     });
     expect(ours('commit', '-c', 'LABEL k=v', container).stdout).toMatch(/^sha256:/);
-    expect(tried('commit', '-c', 'RUN x', container).stderr).toContain('RUN is not a valid change command');
+    expect(tried('commit', '-c', 'RUN x', container).stderr).toContain('run is not a valid change command');
     expect(tried('commit', 'nobody').stderr).toContain('No such container: nobody');
     docker('rm', container);
   });
