@@ -80,7 +80,7 @@ inside() {
   local mask='\xff\xff\xff\xff\xff\xff\xff\x00\xff\xff\xff\xff\xff\xff\xff\xff\xfe\xff\xff\xff'
   mount --bind "$root" "$root"
   mount -t binfmt_misc binfmt_misc /proc/sys/fs/binfmt_misc # since Linux 6.7 each user namespace has its own
-  printf '%s' ":arm64:M::$magic:$mask:$(command -v qemu-aarch64-static):F" >/proc/sys/fs/binfmt_misc/register
+  printf '%s' ":arm64:M::$magic:$mask:$(command -v qemu-aarch64-static):FC" >/proc/sys/fs/binfmt_misc/register
   mount --rbind /dev "$root/dev"
   mount -t proc proc "$root/proc"
   mount --rbind /sys "$root/sys"

@@ -16,10 +16,10 @@ const MACHINES: Record<
   'uml' | 'systemd' | 'hybrid' | 'qemu',
   { machine: Machine; minutes: number; what: string }
 > = {
-  uml: { machine: uml, minutes: 20, what: 'user-mode-linux: fast, one processor' },
-  systemd: { machine: systemd, minutes: 20, what: 'user-mode-linux with systemd as process 1' },
+  uml: { machine: uml, minutes: 120, what: 'user-mode-linux: fast, one processor' },
+  systemd: { machine: systemd, minutes: 60, what: 'user-mode-linux with systemd as process 1' },
   hybrid: { machine: hybrid, minutes: 20, what: 'the same with the controllers in cgroup v1' },
-  qemu: { machine: qemu, minutes: 60, what: 'qemu with Debian’s cloud kernel: whole, two processors, slow' },
+  qemu: { machine: qemu, minutes: 120, what: 'qemu with Debian’s cloud kernel: whole, two processors, slow' },
 };
 type Name = keyof typeof MACHINES;
 

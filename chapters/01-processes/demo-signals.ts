@@ -115,7 +115,9 @@ export async function terminal(s: Step): Promise<void> {
   s.cleanup(`close ${slavePath}`, () => closeSync(master));
   setWindowSize(master, { rows: 33, cols: 111 });
   s.call('open("/dev/ptmx"), ioctl(TIOCSPTLCK, 0), ioctl(TIOCGPTN)', slavePath);
-  const script = 'trap "echo caught" INT; tty; stty size; echo ready; while :; do sleep 0.05; done';
+  // It ends after a minute or so, and so does waiting for what it says: of a terminal without a slave one reads EIO.
+  const script =
+    'trap "echo caught" INT; tty; stty size; echo ready; for i in $(seq 1200); do sleep 0.05; done';
   const pid = await start(s, ['/bin/sh', '-c', script], () => {
     setsid();
     const slave = openSync(slavePath, constants.O_RDWR | constants.O_NOCTTY);

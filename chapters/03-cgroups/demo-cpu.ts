@@ -2,13 +2,21 @@ import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
-import { demo, waitAsync, type Step } from '../01-processes/index.ts';
+import { setTimeout } from 'node:timers/promises';
+import { demo, readStat, waitAsync, type Step } from '../01-processes/index.ts';
 import { readControl } from './control-file.ts';
 import { ending, eventually, groupsOf, runIn, startIn, wrote } from './demo-support.ts';
-import { CONTROLLERS, detectCgroups, openCgroup, type Cgroup } from './index.ts';
+import {
+  CONTROLLERS,
+  cpuPercent,
+  detectCgroups,
+  openCgroup,
+  readProcessorTime,
+  type Cgroup,
+} from './index.ts';
 import { parseList } from './sizes.ts';
 
-// The second part of the demo: processors when they are short, and which of them.
+// The second part of the demo: processors when they are short, which of them, and how their use is told.
 
 const name = `ch03-demo-${randomBytes(3).toString('hex')}`;
 const group = groupsOf(name);
@@ -27,6 +35,10 @@ await demo('03 cgroups: processors', async (d) => {
     why: 'Neither says which processors. Whoever must not disturb others, or be disturbed, gets some for themselves.',
     run: cpuset,
   });
+  await d.step('CPU %: what docker stats prints', {
+    why: 'The kernel has no percentages, only counters that grow. Two readings, and what grew is set against the machine’s own clock.',
+    run: percentages,
+  });
 });
 
 async function shares(s: Step): Promise<void> {
@@ -44,7 +56,7 @@ async function shares(s: Step): Promise<void> {
   for (const cgroup of [heavy, light]) wrote(s, file, weight(cgroup));
   // A loop for each processor: one loop each on two processors, and nobody would have to share.
   const script = `${`${SPIN} & `.repeat(availableParallelism())}wait`;
-  const pids = [await startIn(heavy, script), await startIn(light, script)];
+  const pids = [startIn(heavy, script), startIn(light, script)];
   const both = await used([heavy, light], 600);
   s.evidence(`${file}, and what each got while both wanted all`, {
     heavy: `${weight(heavy)}: ${percent(both[0]!, both)}`,
@@ -87,7 +99,7 @@ async function cpuset(s: Step): Promise<void> {
   const [first, ...others] = parseList(here);
   const cgroup = group(s, 'pinned', { cpu: { cpus: String(first) } });
   wrote(s, 'cpuset.cpus', String(first));
-  const pid = await startIn(cgroup, SPIN);
+  const pid = startIn(cgroup, SPIN);
   s.evidence('/proc/PID/status, Cpus_allowed_list', {
     'this process': here,
     [`process ${pid}`]: processorsOf(pid),
@@ -105,6 +117,38 @@ async function cpuset(s: Step): Promise<void> {
   s.evidence(`asking for processor ${others[0]} from inside`, { taskset: said, status: ending(status) });
   s.claim('what is not in the set can not be had', /Invalid argument/.test(said));
   s.note('sched_setaffinity(2), which taskset calls, lets a process choose among these, and never more');
+}
+
+async function percentages(s: Step): Promise<void> {
+  if (!host.controllers.includes('cpu')) {
+    s.note('this machine has no cpu controller: this can not be shown');
+    return;
+  }
+  const tenth = group(s, 'tenth', { cpu: { quota: 10_000, period: 100_000 } });
+  const asleep = group(s, 'asleep');
+  const pids = [startIn(tenth, SPIN), startIn(asleep, 'exec sleep 1000')];
+  // Until it sleeps, its program is being loaded.
+  await eventually(() => readStat(pids[1]!)?.comm === 'sleep' && readStat(pids[1]!)?.state === 'S');
+  const usage = (): number[] => [tenth, asleep].map((cgroup) => cgroup.stats().cpu.usage);
+  const [clock, before] = [readProcessorTime(), usage()];
+  await setTimeout(1000);
+  await eventually(() => usage()[0]! > before[0]!);
+  const [now, later] = [usage(), readProcessorTime()];
+  const file = v2 ? 'cpu.stat' : 'cpuacct.usage';
+  s.call(`read("${file}"), read("/proc/stat"), and once more`, 'counters');
+  const percents = now.map((used, i) =>
+    cpuPercent({ usage: before[i]!, ...clock }, { usage: used, ...later }),
+  );
+  const show = (i: number): string =>
+    `${Math.round((now[i]! - before[i]!) / 1e6)} ms of its own: CPU % is ${percents[i]!.toFixed(2)}`;
+  s.evidence('what grew', {
+    'the machine’s clock': `${Math.round((later.system - clock.system) / 1e6)} ms, of ${later.processors} processor(s) together`,
+    'a loop, at most a tenth': show(0),
+    'a program that sleeps': show(1),
+  });
+  s.claim('who runs has a percentage, and who sleeps has none', percents[0]! > 0 && percents[1]! < 1);
+  for (const cgroup of [tenth, asleep]) cgroup.kill();
+  for (const pid of pids) await waitAsync(pid);
 }
 
 /** The processors that a process may run on, as the kernel lists them: `0-3,8`. */

@@ -102,7 +102,7 @@ async function kinds(s: Step): Promise<void> {
     seen['read twice more'] = show(cgroup);
   }
   // dd holds a buffer of that size as long as it runs.
-  const pid = await startIn(cgroup, 'exec dd if=/dev/zero of=/dev/null bs=16M 2>/dev/null');
+  const pid = startIn(cgroup, 'exec dd if=/dev/zero of=/dev/null bs=16M 2>/dev/null');
   const anonHeld = await eventually(() => kindsOf(cgroup).anon >= 15);
   seen['a program holds 16 MB'] = show(cgroup);
   cgroup.kill();
@@ -140,7 +140,7 @@ async function high(s: Step): Promise<void> {
   }
   const cgroup = group(s, 'high', { unified: { 'memory.high': String(8 * MB) } });
   wrote(s, 'memory.high', 8 * MB);
-  const pid = await startIn(cgroup, 'exec dd if=/dev/zero of=/dev/null bs=256M count=1 2>/dev/null');
+  const pid = startIn(cgroup, 'exec dd if=/dev/zero of=/dev/null bs=256M count=1 2>/dev/null');
   const events = (): Record<string, number> => readKeyed(join(cgroup.paths()['']!, 'memory.events')) ?? {};
   await eventually(() => (events()['high'] ?? 0) > 3 || !isAlive(pid));
   const { high: slowed = 0, oom_kill: killed = 0 } = events();
@@ -159,7 +159,7 @@ async function oneOrAll(s: Step): Promise<void> {
   const one = group(s, 'one', { memory: limit });
   withoutSwap(one);
   // The bystander holds little: the hog is the one to be killed.
-  const bystander = await startIn(one, 'exec sleep 1000');
+  const bystander = startIn(one, 'exec sleep 1000');
   const { status } = await runIn(one, HOG);
   wrote(s, v2 ? 'memory.max' : 'memory.limit_in_bytes', 16 * MB);
   s.evidence('at the limit', {
@@ -175,7 +175,7 @@ async function oneOrAll(s: Step): Promise<void> {
   const all = group(s, 'all', { memory: limit, unified: { 'memory.oom.group': '1' } });
   withoutSwap(all);
   wrote(s, 'memory.oom.group', 1);
-  const other = await startIn(all, 'exec sleep 1000');
+  const other = startIn(all, 'exec sleep 1000');
   await runIn(all, HOG);
   const end = await waitAsync(other);
   const { oom_kill: killed, oom_group_kill: groups } =
@@ -194,7 +194,7 @@ async function waitsInstead(s: Step): Promise<void> {
   const cgroup = group(s, 'waits', { memory: { limit: 16 * MB, disableOOMKiller: true } });
   withoutSwap(cgroup);
   wrote(s, 'memory.oom_control', 1);
-  const pid = await startIn(cgroup, DOUBLING);
+  const pid = startIn(cgroup, DOUBLING);
   const control = (): Record<string, number> =>
     readKeyed(join(cgroup.paths()['memory']!, 'memory.oom_control')) ?? {};
   const waited = await eventually(() => control()['under_oom'] === 1);
@@ -208,7 +208,7 @@ async function waitsInstead(s: Step): Promise<void> {
 async function belowUse(s: Step): Promise<void> {
   const cgroup = group(s, 'below', { memory: { limit: 64 * MB } });
   withoutSwap(cgroup);
-  const pid = await startIn(cgroup, 'exec dd if=/dev/zero of=/dev/null bs=32M 2>/dev/null');
+  const pid = startIn(cgroup, 'exec dd if=/dev/zero of=/dev/null bs=32M 2>/dev/null');
   await eventually(() => cgroup.stats().memory.usage > 32 * MB);
   const refusal = (checkBeforeUpdate: boolean): string => {
     try {

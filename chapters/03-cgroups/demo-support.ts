@@ -6,7 +6,6 @@ import {
   fork,
   getpid,
   pipe,
-  readStat,
   waitAsync,
   type Step,
   type WaitStatus,
@@ -39,19 +38,11 @@ export function diskFolder(s: Step): string {
   return folder;
 }
 
-/**
- * Starts a shell script that has joined the cgroup before its first line runs, and returns its process id when it does run. Not before: until
- * it has executed the shell, the child shares this program's signal handling, and a signal sent to the one would reach the other.
- */
-export async function startIn(cgroup: Cgroup, script: string): Promise<number> {
-  const pid = fork(() => {
-    cgroup.add(getpid());
-    execve('/bin/sh', ['sh', '-c', script], ['PATH=/bin:/usr/bin:/sbin:/usr/sbin']);
-  });
-  const own = readStat('self')!.comm;
-  await eventually(() => readStat(pid)?.comm !== own);
-  return pid;
-}
+/** What a shell of the demo finds in its environment. */
+const ENVIRONMENT = ['PATH=/bin:/usr/bin:/sbin:/usr/sbin'];
+
+/** Starts a shell script in the cgroup, and returns its process id when it runs there. */
+export const startIn = (cgroup: Cgroup, script: string): number => shellIn(cgroup, script, () => undefined);
 
 /** Runs a script to its end and gives its status, and what it said on both streams. */
 export async function runIn(
@@ -59,11 +50,9 @@ export async function runIn(
   script: string,
 ): Promise<{ status: WaitStatus; said: string }> {
   const { read, write } = pipe();
-  const pid = fork(() => {
+  const pid = shellIn(cgroup, script, () => {
     dup2(write, 1);
     dup2(write, 2);
-    cgroup?.add(getpid());
-    execve('/bin/sh', ['sh', '-c', script], ['PATH=/bin:/usr/bin:/sbin:/usr/sbin']);
   });
   closeSync(write);
   const status = await waitAsync(pid);
@@ -71,6 +60,25 @@ export async function runIn(
   const said = chunk.toString('utf8', 0, readSync(read, chunk)).trim();
   closeSync(read);
   return { status, said };
+}
+
+/**
+ * Forks a shell that has joined the cgroup before the script's first line runs. When this returns it is in there and has begun its program. The
+ * event loop stands still until then, so that no Ctrl-C ends the cgroup before there is somebody in it; and a signal that is sent to the shell
+ * from then on reaches the shell, and not this program, whose signal handling the child shares until it executes.
+ */
+function shellIn(cgroup: Cgroup | undefined, script: string, prepare: () => void): number {
+  const begun = pipe();
+  const pid = fork(() => {
+    closeSync(begun.read);
+    prepare();
+    cgroup?.add(getpid());
+    execve('/bin/sh', ['sh', '-c', script], ENVIRONMENT);
+  });
+  closeSync(begun.write);
+  readSync(begun.read, Buffer.alloc(1)); // ends when the child's copy of the other end is closed: by execve, or by its end
+  closeSync(begun.read);
+  return pid;
 }
 
 /** Waits, without blocking, until something holds; false when it does not within twenty seconds. */

@@ -43,7 +43,7 @@ await demo('03 cgroups: the tree, disks, pressure, systemd', async (d) => {
 
 async function noInternalProcesses(s: Step): Promise<void> {
   const cgroup = group(s, 'between');
-  const pid = await startIn(cgroup, 'exec sleep 1000');
+  const pid = startIn(cgroup, 'exec sleep 1000');
   const folder = Object.values(cgroup.paths()).at(-1)!;
   const controller = (readControl(join(folder, 'cgroup.controllers')) ?? '')
     .split(' ')
@@ -189,7 +189,7 @@ async function pressure(s: Step): Promise<void> {
     return;
   }
   const before = cgroup.stats().pressure.cpu!.some;
-  await startIn(cgroup, 'for i in 1 2 3 4 5 6 7 8; do while :; do :; done & done; wait');
+  startIn(cgroup, 'for i in 1 2 3 4 5 6 7 8; do while :; do :; done & done; wait');
   await eventually(() => cgroup.stats().pressure.cpu!.some > before + 100_000);
   const { cpu, memory, io } = cgroup.stats().pressure;
   s.call('read("cpu.pressure")', `some total=${cpu!.some}`);
@@ -209,7 +209,7 @@ async function systemd(s: Step): Promise<void> {
     );
     return;
   }
-  const pid = await startIn(group(s, 'before'), 'exec sleep 1000');
+  const pid = startIn(group(s, 'before'), 'exec sleep 1000');
   const place = `system.slice:ch03demo:${name}`;
   const cgroup = createSystemdCgroup(place, pid, { pids: { limit: 12 } });
   s.cleanup(`stop the scope ${place}`, () => {

@@ -83,7 +83,7 @@ async function folder(s: Step): Promise<void> {
       .slice(0, 4)
       .join(' ')}`,
   });
-  const pid = await startIn(cgroup, 'sleep 1000 & wait');
+  const pid = startIn(cgroup, 'sleep 1000 & wait');
   await eventually(() => cgroup.pids().length === 2);
   wrote(s, 'cgroup.procs', pid);
   const memberOf = (who: number | 'self'): string =>
@@ -102,7 +102,7 @@ async function quota(s: Step): Promise<void> {
   const limited = group(s, 'limited', { cpu: { quota: 5_000, period: 100_000 } });
   if (host.layout === 'v2') wrote(s, 'cpu.max', '5000 100000');
   else wrote(s, 'cpu.cfs_quota_us', 5000);
-  const pids = [await startIn(free, spin), await startIn(limited, spin)];
+  const pids = [startIn(free, spin), startIn(limited, spin)];
   await setTimeout(700);
   await eventually(() => limited.stats().cpu.throttling.throttledPeriods > 2);
   const [a, b] = [free.stats().cpu, limited.stats().cpu];
@@ -141,7 +141,7 @@ async function forkBomb(s: Step): Promise<void> {
   // The bomb :(){ :|:& };: in slow motion, and only ever inside a limit: 40 is plenty for one command.
   const limited = group(s, 'bomb', { pids: { limit: 40 } });
   wrote(s, 'pids.max', 40);
-  const pid = await startIn(limited, 'exec 2>/dev/null; bomb() { bomb & sleep 0.02; bomb & wait; }; bomb');
+  const pid = startIn(limited, 'exec 2>/dev/null; bomb() { bomb & sleep 0.02; bomb & wait; }; bomb');
   await eventually(() => limited.stats().pids.refused > 0);
   const { current, limit, refused } = limited.stats().pids;
   const before = await runIn(undefined, 'echo still works');
@@ -160,7 +160,7 @@ async function forkBomb(s: Step): Promise<void> {
 
 async function freezer(s: Step): Promise<void> {
   const cgroup = group(s, 'frozen');
-  const pid = await startIn(cgroup, 'trap "exit 3" TERM; while :; do :; done');
+  const pid = startIn(cgroup, 'trap "exit 3" TERM; while :; do :; done');
   const ran = (): number => Number(readFileSync(`/proc/${pid}/schedstat`, 'utf8').split(' ')[0]);
   // Bit 14 is SIGTERM: from then on the shell catches it.
   await eventually(() => ((readStatus(pid)?.signals.caught ?? 0n) >> 14n) % 2n === 1n);

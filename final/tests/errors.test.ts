@@ -98,7 +98,7 @@ describe('one clear error, Docker’s exit status and nothing half-made for', ()
       'unshare',
       [
         ...['--mount', 'sh', '-c', 'mount -t tmpfs none /usr/sbin && exec "$@"', 'sh'],
-        ...[...daemon, '--bridge', bridge, '--bip', '10.63.255.1/30'],
+        ...[...daemon, '--bridge', bridge, '--bip', '10.63.255.1/30', '--iptables=true'],
       ],
       { encoding: 'utf8', timeout: 120_000 },
     );

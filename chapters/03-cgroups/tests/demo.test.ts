@@ -1,10 +1,12 @@
 import { spawnSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import type { StepRecord } from '../../01-processes/index.ts';
+import { waitpid, type StepRecord } from '../../01-processes/index.ts';
 import { interruptDemo, stepsOf } from '../../01-processes/tests/interrupt-demo.ts';
-import { openCgroup } from '../index.ts';
+import { startIn } from '../demo-support.ts';
+import { createCgroup, openCgroup } from '../index.ts';
 
 const tsx = join(import.meta.dirname, '..', '..', '..', 'node_modules', '.bin', 'tsx');
 /** A part of the chapter's demo, by its file. */
@@ -19,7 +21,7 @@ function expectGone(text: string): void {
 
 test.each([
   ['demo.ts', 8],
-  ['demo-cpu.ts', 2],
+  ['demo-cpu.ts', 3],
   ['demo-memory.ts', 5],
   ['demo-tree.ts', 5],
 ])('%s keeps every claim, shows each step with its call, and leaves nothing', (name, count) => {
@@ -35,6 +37,19 @@ test.each([
     expect(step.claims.length + step.notes.length, step.title).toBeGreaterThan(0);
   }
   expectGone(run.stdout);
+});
+
+test('what is started in a cgroup is in it at once: who ends the cgroup ends it too', () => {
+  const cgroup = createCgroup(`/ch03-demo-${randomBytes(3).toString('hex')}`);
+  try {
+    const pid = startIn(cgroup, 'exec sleep 1000');
+    expect(cgroup.pids()).toEqual([pid]);
+    cgroup.kill();
+    expect(waitpid(pid)).toEqual({ kind: 'signaled', signal: 9, coreDumped: false });
+  } finally {
+    cgroup.kill();
+    cgroup.remove();
+  }
 });
 
 test('interrupted while a loop runs in its quota, it ends the loop and takes the cgroups away', async () => {
