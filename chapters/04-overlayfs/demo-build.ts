@@ -129,7 +129,8 @@ async function prepare(
   const variables = new Map<string, string>();
   if (instruction.name !== 'COPY') {
     const after = CONFIG_CHANGES[instruction.name]!(config, instruction, variables, escape);
-    return { line: nop(after, historyStep(instruction, after, variables, escape)), after };
+    const line = nop(after, historyStep(instruction, after, variables, escape)).join(' ');
+    return { line, after };
   }
   const words = operands(instruction, variables, escape);
   const [sources, destination] = [words.slice(0, -1), words.at(-1)!];
@@ -137,7 +138,7 @@ async function prepare(
     findCopies({ root: context, sources, destination, intoDirectory: false });
   const found = copies();
   try {
-    const line = nop(config, `COPY file:${await digestOfCopies(found)} in ${destination} `);
+    const line = nop(config, `COPY file:${await digestOfCopies(found)} in ${destination} `).join(' ');
     const layer = async (): Promise<Descriptor> => {
       const { entries, close } = copies();
       try {
@@ -175,8 +176,8 @@ async function runInside(
   mkdirSync(root);
   mountAll(mounts, root);
   s.cleanup(`unmount ${root}`, () => unmountAll(root));
-  const { Env = [], Cmd } = config.config ?? {};
-  return execFileSync('chroot', [root, '/bin/env', '-i', ...Env, ...(Cmd ?? [])], {
+  const { Env, Cmd } = config.config ?? {};
+  return execFileSync('chroot', [root, '/bin/env', '-i', ...(Env ?? []), ...(Cmd ?? [])], {
     encoding: 'utf8',
   }).trim();
 }
