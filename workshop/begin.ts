@@ -10,10 +10,10 @@ import {
   referenceGaps,
   ROOT,
   writeState,
-  writeWhole,
   type LearnerState,
 } from './learner.ts';
 import { readSources } from './sources.ts';
+import { writeWhole } from './write-whole.ts';
 
 /** What is copied beside the sources, so that `my/` is a tree that works. */
 const ALSO = [

@@ -1,11 +1,12 @@
 import { join } from 'node:path';
 import { readFileSync } from 'node:fs';
 import chalk from 'chalk';
-import { writeWhole, type Grades } from './grade.ts';
+import type { Grades } from './grade.ts';
 import { gradesPage } from './grade-html.ts';
 import { sayingOf, summaryOf, type Summary, type Weights } from './grade-summary.ts';
 import type { Verdict } from './judge.ts';
 import { Refused } from './learner.ts';
+import { writeWhole } from './write-whole.ts';
 
 /** @throws Refused naming what is wrong in the file */
 export function readWeights(path: string, gaps: readonly { id: string }[]): Weights {

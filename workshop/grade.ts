@@ -1,17 +1,12 @@
 import { createHash, randomInt } from 'node:crypto';
 import {
   appendFileSync,
-  closeSync,
   existsSync,
-  fsyncSync,
   mkdirSync,
   mkdtempSync,
-  openSync,
   readdirSync,
   readFileSync,
-  renameSync,
   rmSync,
-  writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -24,6 +19,7 @@ import { findSubmissions, layIn, referenceTree, withMade, type Submission } from
 import type { Verdict } from './judge.ts';
 import { ROOT } from './learner.ts';
 import { readSources } from './sources.ts';
+import { writeWhole } from './write-whole.ts';
 
 /** One learner's gap, judged. */
 export interface Mark {
@@ -174,16 +170,4 @@ function parsed(line: string): unknown {
   } catch {
     return undefined;
   }
-}
-
-/** Writes a file so that there is the old text or the new, never half. */
-export function writeWhole(path: string, text: string): void {
-  const fd = openSync(`${path}.new`, 'w');
-  try {
-    writeFileSync(fd, text);
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
-  }
-  renameSync(`${path}.new`, path);
 }

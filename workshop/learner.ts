@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto';
-import { copyFileSync, existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Exercise } from '../chapters/01-processes/index.ts';
 import { findGaps, gapsOf, withGap, type Gap } from './gaps.ts';
 import { readSources } from './sources.ts';
+import { writeWhole } from './write-whole.ts';
 
 /** The repository: the reference. */
 export const ROOT = join(import.meta.dirname, '..');
@@ -150,12 +151,6 @@ export function readState(target = MY): LearnerState {
 
 export function writeState(state: LearnerState, target = MY): void {
   writeWhole(join(target, STATE), `${JSON.stringify(state, null, 2)}\n`);
-}
-
-/** Writes a file so that there is the old text or the new, never half. */
-export function writeWhole(path: string, text: string): void {
-  writeFileSync(`${path}.new`, text);
-  renameSync(`${path}.new`, path);
 }
 
 /** The exercises of a chapter of the reference; none where the chapter has none yet. */

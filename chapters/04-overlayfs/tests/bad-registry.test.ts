@@ -81,7 +81,7 @@ const partOf =
   };
 const MANIFEST = '/manifests/';
 /** For those who say nothing: twice so long, and it is over. */
-const SHORT: PullOptions = { stall: 500, tries: 2 };
+const SHORT: PullOptions = { stall: 1000, tries: 2 };
 /** Of the layer. The configuration is a blob as well. */
 const BLOB = (): string => digestOf(layer);
 
@@ -136,7 +136,7 @@ const redirected =
     void response.writeHead(307, { Location: to() }).end();
 
 const CASES: Case[] = [
-  manifest('says nothing', nothing, /manifests\/1: no byte for 0.5 s: the registry stalls/, 2, SHORT),
+  manifest('says nothing', nothing, /manifests\/1: no byte for 1 s: the registry stalls/, 2, SHORT),
   manifest('hangs up', hangUp, /GET .*manifests\/1: socket hang up/, 4),
   manifest('stalls in the middle', (response) => void response.writeHead(200).write('{'), 'the registry stalls', 2, SHORT),
   manifest('answers 404', status(404), /^RegistryError: manifest for 127.*\/app:1: not found$/, 1),
@@ -269,7 +269,7 @@ describe('a registry that', () => {
     // Who says nothing to the first request of all is taken for nobody.
     const parts = [...(answer === nothing ? [] : ['/v2/']), MANIFEST, BLOB()];
     for (const part of parts) misbehave(part, answer, 1);
-    const { fetched } = await pull({ stall: 500 });
+    const { fetched } = await pull({ stall: 1000 });
     expect(fetched).toBeGreaterThan(layer.length);
   });
 });
@@ -291,7 +291,7 @@ test('a registry that cannot even be connected to is given up as one that says n
     for (let i = 0; i < 4; i++) callers.push(connect(Number(port), '127.0.0.1').on('error', () => undefined));
     const reference = parseReference(`127.0.0.1:${Number(port)}/app`);
     const pulling = pullImage(content, reference, { ...SHORT, pause: 1 });
-    await expect(pulling).rejects.toThrow('/v2/: no byte for 0.5 s: the registry stalls');
+    await expect(pulling).rejects.toThrow('/v2/: no byte for 1 s: the registry stalls');
   } finally {
     for (const caller of callers) caller.destroy();
     deaf.kill('SIGKILL');

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import {
   digestOf,
@@ -139,6 +140,50 @@ describe('a pull', () => {
       expect(await content.statuses()).toEqual([]);
       await content.delete(digestOf(bytes));
       registry.requests.length = 0;
+    }
+  });
+
+  test('fetches three layers at once, and not a fourth, and says of each how far it is', async () => {
+    const layers = [1, 2, 3, 4, 5].map((i) => layer(100_000 * i));
+    registry.addImage('1', layers);
+    const names = layers.map(digestOf);
+    let waiting: (() => void)[] = [];
+    const together: number[] = [];
+    registry.misbehave = ({ url }, response) => {
+      const at = names.findIndex((name) => url!.includes(name));
+      if (at === -1) return false;
+      response
+        .writeHead(200, { 'Content-Length': layers[at]!.length })
+        .write(layers[at]!.subarray(0, 50_000));
+      waiting.push(() => response.end(layers[at]!.subarray(50_000)));
+      return true;
+    };
+    const lines: Progress[] = [];
+    const pulling = pull('app:1', { stall: 30_000, report: (line) => lines.push(line) });
+    pulling.catch(() => undefined);
+    for (const expected of [3, 2]) {
+      await expect.poll(() => waiting.length, { timeout: 20_000 }).toBe(expected);
+      await sleep(200); // a fourth would have come by now
+      together.push(waiting.length);
+      const begun = waiting;
+      waiting = [];
+      for (const end of begun) end();
+    }
+    await pulling;
+    expect(together).toEqual([3, 2]);
+    for (const [i, name] of names.entries()) {
+      const own = lines.filter(({ id }) => id === name.slice(7, 19));
+      expect([...new Set(own.map(({ status }) => status))]).toEqual([
+        'Pulling fs layer',
+        ...(i >= 3 ? ['Waiting'] : []),
+        'Downloading',
+        'Verifying Checksum',
+        'Download complete',
+      ]);
+      expect(own.filter(({ status }) => status === 'Downloading').at(-1)).toMatchObject({
+        current: layers[i]!.length,
+        total: layers[i]!.length,
+      });
     }
   });
 

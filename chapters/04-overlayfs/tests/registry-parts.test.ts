@@ -138,6 +138,23 @@ esac
 });
 
 describe('trying again', () => {
+  test('leaves pauses that double, each a little by chance, and as long as was asked for', async () => {
+    const pausesFor = async (isPassing: () => boolean | number): Promise<number[]> => {
+      const pauses: number[] = [];
+      const options = { tries: 5, pause: 4, isPassing, onRetry: (pause: number) => void pauses.push(pause) };
+      await expect(retry(async () => Promise.reject(new Error('busy')), options)).rejects.toThrow('busy');
+      return pauses;
+    };
+    const pauses = await pausesFor(() => true);
+    expect(pauses).toHaveLength(4);
+    for (const [i, pause] of pauses.entries()) {
+      expect(pause).toBeGreaterThanOrEqual(4 * 2 ** i * 0.75);
+      expect(pause).toBeLessThanOrEqual(4 * 2 ** i * 1.25);
+    }
+    for (const pause of await pausesFor(() => 50)) expect(pause).toBeGreaterThanOrEqual(50);
+    expect(await pausesFor(() => 3_600_000)).toEqual([]);
+  });
+
   test('ends with the last error; progress begins the count anew; what is not passing ends it at once', async () => {
     let tried = 0;
     const options = {
