@@ -129,15 +129,15 @@ async function prepare(
   const variables = new Map<string, string>();
   if (instruction.name !== 'COPY') {
     const after = CONFIG_CHANGES[instruction.name]!(config, instruction, variables, escape);
-    return { line: nop(after, historyStep(instruction, after, variables, escape)), after };
+    return { line: nop(after, historyStep(instruction, after, variables, escape)).join(' '), after };
   }
-  const words = operands(instruction, variables, escape);
-  const [sources, destination] = [words.slice(0, -1), words.at(-1)!];
+  const given = operands(instruction, variables, escape);
+  const [sources, destination] = [given.slice(0, -1), given.at(-1)!];
   const copies = (): ReturnType<typeof findCopies> =>
     findCopies({ root: context, sources, destination, intoDirectory: false });
   const found = copies();
   try {
-    const line = nop(config, `COPY file:${await digestOfCopies(found)} in ${destination} `);
+    const words = nop(config, `COPY file:${await digestOfCopies(found)} in ${destination} `);
     const layer = async (): Promise<Descriptor> => {
       const { entries, close } = copies();
       try {
@@ -147,7 +147,7 @@ async function prepare(
         close();
       }
     };
-    return { line, after: config, layer };
+    return { line: words.join(' '), after: config, layer };
   } finally {
     found.close();
   }
@@ -175,8 +175,8 @@ async function runInside(
   mkdirSync(root);
   mountAll(mounts, root);
   s.cleanup(`unmount ${root}`, () => unmountAll(root));
-  const { Env = [], Cmd } = config.config ?? {};
-  return execFileSync('chroot', [root, '/bin/env', '-i', ...Env, ...(Cmd ?? [])], {
+  const { Env, Cmd } = config.config ?? {};
+  return execFileSync('chroot', [root, '/bin/env', '-i', ...(Env ?? []), ...(Cmd ?? [])], {
     encoding: 'utf8',
   }).trim();
 }
