@@ -129,15 +129,16 @@ async function prepare(
   const variables = new Map<string, string>();
   if (instruction.name !== 'COPY') {
     const after = CONFIG_CHANGES[instruction.name]!(config, instruction, variables, escape);
-    return { line: nop(after, historyStep(instruction, after, variables, escape)).join(' '), after };
+    const line = nop(after, historyStep(instruction, after, variables, escape)).join(' ');
+    return { line, after };
   }
-  const given = operands(instruction, variables, escape);
-  const [sources, destination] = [given.slice(0, -1), given.at(-1)!];
+  const words = operands(instruction, variables, escape);
+  const [sources, destination] = [words.slice(0, -1), words.at(-1)!];
   const copies = (): ReturnType<typeof findCopies> =>
     findCopies({ root: context, sources, destination, intoDirectory: false });
   const found = copies();
   try {
-    const words = nop(config, `COPY file:${await digestOfCopies(found)} in ${destination} `);
+    const line = nop(config, `COPY file:${await digestOfCopies(found)} in ${destination} `).join(' ');
     const layer = async (): Promise<Descriptor> => {
       const { entries, close } = copies();
       try {
@@ -147,7 +148,7 @@ async function prepare(
         close();
       }
     };
-    return { line: words.join(' '), after: config, layer };
+    return { line, after: config, layer };
   } finally {
     found.close();
   }
