@@ -69,7 +69,12 @@ function descendsFrom(pid: number, ancestor: number): boolean {
 
 function folders(path: string, depth: number): string[] {
   if (depth === 0) return [];
-  const inside = readdirSync(path, { withFileTypes: true }).filter((entry) => entry.isDirectory());
+  let inside;
+  try {
+    inside = readdirSync(path, { withFileTypes: true }).filter((entry) => entry.isDirectory());
+  } catch {
+    return []; // somebody else's, and gone
+  }
   return inside.flatMap((entry) => [join(path, entry.name), ...folders(join(path, entry.name), depth - 1)]);
 }
 

@@ -7,6 +7,7 @@ import {
   chainIds,
   digestOf,
   findBusybox,
+  hostPlatform,
   isStaticElf,
   loadArchive,
   makeBaseImage,
@@ -20,6 +21,7 @@ import {
   saveArchive,
   tarHeader,
   unpackImage,
+  writeBlob,
   writeTar,
   type ContentStore,
   type Descriptor,
@@ -305,10 +307,28 @@ describe('unpackImage', () => {
     await to.snapshots.close();
   });
 
+  test('annotations go with an image: those of its manifest and of its layers are saved and loaded as they are', async () => {
+    const [from, to] = [await stores(), await stores()];
+    const [image] = await load((await dockerSave([await tarOf({ a: '' })])).tar, from);
+    const { manifest } = await resolveImage(from.content, image!.target);
+    const annotated = {
+      ...manifest,
+      annotations: { 'org.opencontainers.image.licenses': 'Apache-2.0', 'com.example.ünicode': '"\\ "' },
+      layers: manifest.layers.map((layer) => ({ ...layer, annotations: { 'com.example.layer': 'lowest' } })),
+    };
+    const bytes = Buffer.from(JSON.stringify(annotated, null, 3));
+    const { added: _, ...blob } = await writeBlob(from.content, bytes);
+    const target = { mediaType: MEDIA_TYPE.manifest, ...blob };
+    const saved = await collect(saveArchive(from.content, [{ names: ['docker.io/library/app:1'], target }]));
+    const [loaded] = await load(saved, to);
+    expect(loaded!.target.digest).toBe(digestOf(bytes));
+    expect((await resolveImage(to.content, loaded!.target)).manifest).toEqual(annotated);
+    for (const each of [from, to]) await each.snapshots.close();
+  });
+
   test('of an index, the image for this machine is taken', async () => {
     const to = await stores();
     const [image] = await load((await dockerSave([await tarOf({ a: '' })])).tar, to);
-    const { writeBlob, hostPlatform } = await import('../index.ts');
     const other: Descriptor = { ...image!.target, platform: { os: 'linux', architecture: 'mips' } };
     const indexOf = async (manifests: Descriptor[]): Promise<Descriptor> => {
       const { added: _, ...blob } = await writeBlob(
