@@ -21,6 +21,7 @@ export const BEYOND_UML: Readonly<Record<string, string>> = {
   'chapters/02-namespaces/tests/lsns.test.ts': 'time namespaces',
   'chapters/02-namespaces/tests/network.test.ts': 'nft for IPv4',
   'chapters/02-namespaces/tests/demo.test.ts': 'both',
+  'chapters/05-runtime/tests/scheduling.test.ts': 'time namespaces, and a personality that uname(2) heeds',
 };
 
 /** The word for the demos of all chapters and `npm start -- --once`, among the filters. */
