@@ -8,7 +8,7 @@ import { inspectView, listView } from './container-view.ts';
 import { isRunning, type ContainerRecord } from './container.ts';
 import { createContainer } from './create-container.ts';
 import type { Daemon } from './daemon.ts';
-import { findImage } from './images.ts';
+import { findImage, type LocalImage } from './images.ts';
 import { formatLine, logLines, parseMoment } from './logs.ts';
 import { removeContainer } from './remove-container.ts';
 import { compareVersions, type Route } from './router.ts';
@@ -64,19 +64,19 @@ async function list(daemon: Daemon, call: Call): Promise<void> {
     await Promise.all(
       shown.map(async (record) => ({
         ...listView(daemon, record, imageOf),
-        ...(flag(call.query, 'size') && (await sizes(daemon, record))),
+        ...(flag(call.query, 'size') && (await sizes(daemon, record, images))),
       })),
     ),
   );
 }
 
 /** What the container has written, and that with its image. Bytes. */
-async function sizes(daemon: Daemon, record: ContainerRecord) {
+async function sizes(daemon: Daemon, record: ContainerRecord, images: readonly LocalImage[]) {
   const { size } = await daemon.containerd.snapshots.usage({
     snapshotter: daemon.containerd.snapshotter,
     key: record.id,
   });
-  const image = (await daemon.images.all()).find(({ id }) => id === record.imageId);
+  const image = images.find(({ id }) => id === record.imageId);
   return { SizeRw: size, SizeRootFs: size + (image ? await daemon.images.size(image) : 0) };
 }
 
@@ -88,7 +88,7 @@ async function create(daemon: Daemon, call: Call): Promise<void> {
 
 async function inspect(daemon: Daemon, call: Call): Promise<void> {
   const record = named(daemon, call);
-  const more = flag(call.query, 'size') ? await sizes(daemon, record) : {};
+  const more = flag(call.query, 'size') ? await sizes(daemon, record, await daemon.images.all()) : {};
   call.json(200, { ...inspectView(daemon, record), ...more });
 }
 

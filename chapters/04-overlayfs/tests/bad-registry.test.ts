@@ -118,13 +118,7 @@ const blob = (
   asked: [BLOB, times],
   ...(options && { options }),
 });
-const manifest = (
-  what: string,
-  answer: Answer,
-  says: Case['says'],
-  times: number,
-  options?: PullOptions,
-): Case => ({
+const manifest = (...[what, answer, says, times, options]: Parameters<typeof blob>): Case => ({
   ...blob(what, answer, says, times, options),
   what: `for a manifest ${what}`,
   when: () => misbehave(MANIFEST, answer),
