@@ -1,7 +1,7 @@
 import { Client, connectivityState, credentials, Metadata, type ServiceError } from '@grpc/grpc-js';
 import { serviceDefinition, SERVICES, type Api, type MethodDefinition } from './api.ts';
 import type { Duplex, Input, ServerStream, Unary } from './api-common.ts';
-import { codeName, GrpcError } from './grpc-errors.ts';
+import { codeName, GrpcError, isGrpcError } from './grpc-errors.ts';
 
 export interface CallOptions {
   /** Gives up the call; it then ends with Canceled. */
@@ -82,22 +82,27 @@ export function connectContainerd(
     name,
     serviceClient(connection, name as keyof Api, namespace, patience),
   ]);
+  const client = Object.fromEntries(services) as { [S in keyof Api]: ClientOf<Api[S]> };
   return {
-    ...(Object.fromEntries(services) as { [S in keyof Api]: ClientOf<Api[S]> }),
+    ...client,
     address: path,
     namespace,
-    ready: (timeout = 10_000) =>
-      new Promise((resolve, reject) =>
-        connection.waitForReady(Date.now() + timeout, (error) =>
-          error
-            ? reject(
-                new GrpcError('Unavailable', `containerd at ${path}: no answer within ${timeout} ms`, {
-                  cause: error,
-                }),
-              )
-            : resolve(),
-        ),
-      ),
+    ready: async (timeout = 10_000) => {
+      const end = Date.now() + timeout;
+      for (;;) {
+        try {
+          await connected(connection, end);
+          // A connection is taken for open until its end has been read: only an answer says that the server is there.
+          await client.version.version({}, { timeout: Math.max(end - Date.now(), 1) });
+          return;
+        } catch (cause) {
+          if (Date.now() < end && isGrpcError(cause, 'Unavailable')) continue;
+          throw new GrpcError('Unavailable', `containerd at ${path}: no answer within ${timeout} ms`, {
+            cause,
+          });
+        }
+      }
+    },
     close: () => connection.close(),
   };
 }
@@ -120,7 +125,8 @@ function unaryCall(
   patience: number,
 ) {
   return async (request: object, options: CallOptions = {}): Promise<object> => {
-    if (patience > 0) await connected(connection, Math.min(patience, options.timeout ?? patience));
+    if (patience > 0)
+      await connected(connection, Date.now() + Math.min(patience, options.timeout ?? patience));
     return new Promise((resolve, reject) => {
       const call = connection.makeUnaryRequest(
         method.path,
@@ -137,11 +143,11 @@ function unaryCall(
 }
 //#endregion
 
-/** Waits for the connection, at most `patience` milliseconds; then the call itself says what is wrong. */
-function connected(connection: Client, patience: number): Promise<void> {
+/** Waits for the connection, until `end` at most (milliseconds since 1970); then the call itself says what is wrong. */
+function connected(connection: Client, end: number): Promise<void> {
   if (connection.getChannel().getConnectivityState(false) === connectivityState.READY)
     return Promise.resolve();
-  return new Promise((resolve) => connection.waitForReady(Date.now() + patience, () => resolve()));
+  return new Promise((resolve) => connection.waitForReady(end, () => resolve()));
 }
 
 function streamCall(connection: Client, method: MethodDefinition, name: string, namespace: string) {

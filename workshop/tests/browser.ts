@@ -38,7 +38,9 @@ export async function browser(): Promise<Browser> {
   const waiting = new Map<number, (answer: Answer) => void>();
   const problems: string[] = [];
   const requests: string[] = [];
-  let loaded: () => void = () => undefined;
+  /** The documents that have loaded, by the id of their loader: a page that was left may still load late. */
+  const loaded = new Set<string>();
+  let awaited: () => void = () => undefined;
   let rest = '';
   from.on('data', (data: Buffer) => {
     const messages = (rest + data.toString()).split('\0');
@@ -49,7 +51,10 @@ export async function browser(): Promise<Browser> {
   function hear(message: Answer & { method?: string; params?: Params }): void {
     const { id, method, params } = message;
     if (id !== undefined) waiting.get(id)?.(message);
-    if (method === 'Page.loadEventFired') loaded();
+    if (method === 'Page.lifecycleEvent' && params!.name === 'load') {
+      loaded.add(params!.loaderId!);
+      awaited();
+    }
     if (method === 'Network.requestWillBeSent') requests.push(params!.request!.url);
     if (method === 'Runtime.exceptionThrown') problems.push(JSON.stringify(params!.exceptionDetails));
     if (method === 'Log.entryAdded' && params!.entry!.level === 'error')
@@ -74,16 +79,18 @@ export async function browser(): Promise<Browser> {
     'sessionId'
   ] as string;
   for (const domain of ['Page', 'Runtime', 'Network', 'Log']) await call(`${domain}.enable`);
+  await call('Page.setLifecycleEventsEnabled', { enabled: true });
 
   return {
     call,
     problems,
     requests,
     open: async (url) => {
-      const load = new Promise<void>((resolve) => (loaded = resolve));
-      const { errorText } = await call('Page.navigate', { url });
+      const { errorText, loaderId } = await call('Page.navigate', { url });
       if (errorText) throw new Error(`${url}: ${String(errorText)}`);
-      await load;
+      // An address that differs by its fragment alone loads nothing, and has no loader.
+      while (loaderId && !loaded.has(loaderId as string))
+        await new Promise<void>((resolve) => (awaited = resolve));
     },
     value: async <T>(expression: string) => {
       const { result, exceptionDetails } = await call('Runtime.evaluate', {
@@ -123,6 +130,8 @@ interface Answer {
 
 interface Params {
   request?: { url: string };
+  name?: string;
+  loaderId?: string;
   exceptionDetails?: object;
   entry?: { level: string; text: string; url?: string };
   type?: string;

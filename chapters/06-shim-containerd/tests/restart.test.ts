@@ -1,6 +1,7 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { until as untilNow } from '../../01-processes/tests/until.ts';
 import { decodeEvent, type Event } from '../api.ts';
 import { connectContainerd } from '../client.ts';
 import { CODES, isGrpcError } from '../grpc-errors.ts';
@@ -52,6 +53,19 @@ describe('mycontainerd and the death of processes', () => {
     } finally {
       patient.close();
     }
+  });
+
+  it('is not taken for ready by a client that has yet to notice its end', async () => {
+    const { client, process: server } = engine;
+    await client.version.version({});
+    const gone = new Promise((resolve) => server.once('exit', resolve));
+    server.kill('SIGKILL');
+    untilNow('it has ended', () => !isRunning(server.pid!));
+    // Nothing has been read from the connection meanwhile: it still counts as open.
+    await expect(client.ready(500)).rejects.toMatchObject({ code: CODES.Unavailable });
+    await gone;
+    await engine.start();
+    expect((await client.version.version({})).version).toBeTruthy();
   });
 
   it('finds a running container again after its own kill -9; the container noticed nothing', async () => {
