@@ -12,16 +12,22 @@ export function setup(project: TestProject): () => void {
   const limit = TESTS * project.config.testTimeout;
   const since = new Map<number, number>();
   const timer = setInterval(() => {
-    for (const pid of workers()) {
-      const first = since.get(pid) ?? performance.now();
-      since.set(pid, first);
-      if (performance.now() - first < limit) continue;
+    const now = performance.now();
+    noteSeen(since, workers(), now);
+    for (const [pid, first] of since) {
+      if (now - first < limit) continue;
       console.error(`ended a file of tests that has run for ${limit / 1000} s: process ${pid}`);
       process.kill(pid, 'SIGKILL');
     }
   }, 1000);
   timer.unref();
   return () => clearInterval(timer);
+}
+
+/** Notes when each of these was first there, and forgets those that are not there any more: their numbers will be others'. */
+export function noteSeen(since: Map<number, number>, pids: readonly number[], now: number): void {
+  for (const pid of since.keys()) if (!pids.includes(pid)) since.delete(pid);
+  for (const pid of pids) if (!since.has(pid)) since.set(pid, now);
 }
 
 /** The children of this process that run vitest. Read without chapter 1, whose readers are a learner's to write. */
