@@ -204,7 +204,9 @@ test('the page of grades shows its grid, dark and light, and opens what was said
     expect(await chromium.value(scrollsSideways), String(width)).toBe(false);
   }
   await chromium.value(`document.querySelector('td a').click()`);
-  await expect.poll(() => chromium.value(`document.querySelector('details').open`)).toBe(true);
+  await expect
+    .poll(() => chromium.value(`document.querySelector('details').open`), { timeout: 20_000 })
+    .toBe(true);
   await prefers('dark');
   expect(await brightness('body')).toBeLessThan(60);
   expect(chromium.problems).toEqual([]);

@@ -1,6 +1,7 @@
-import { constants, readdirSync, openSync } from 'node:fs';
+import { constants, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { getWindowSize, openPty, setControllingTerminal, setsid } from '../../chapters/01-processes/index.ts';
+import { mount } from '../../chapters/02-namespaces/index.ts';
 import { type Row, explains, explainedIn, made } from './coach-support.ts';
 
 const openSlave = (): number => openSync(openPty().slavePath, constants.O_RDWR | constants.O_NOCTTY);
@@ -46,13 +47,10 @@ const TERMINALS: Row[] = [
   [
     'a slave that is locked',
     () => {
-      openSync('/dev/ptmx', constants.O_RDWR | constants.O_NOCTTY);
-      const newest = Math.max(
-        ...readdirSync('/dev/pts')
-          .filter((name) => name !== 'ptmx')
-          .map(Number),
-      );
-      openSync(`/dev/pts/${newest}`, 'r+');
+      // An instance of its own, in which nobody else has terminals.
+      mount({ source: 'devpts', target: '/dev/pts', type: 'devpts', data: 'newinstance,ptmxmode=666' });
+      openSync('/dev/pts/ptmx', constants.O_RDWR | constants.O_NOCTTY);
+      openSync('/dev/pts/0', 'r+');
     },
     'Call ioctl TIOCSPTLCK',
   ],

@@ -90,7 +90,7 @@ describe('a check', () => {
     const sign = join(copy.root, 'sign-1');
     fill(endless(sign));
     const first = copy.start('check', '01.1');
-    await expect.poll(() => existsSync(sign), { timeout: 20_000 }).toBe(true);
+    await expect.poll(() => existsSync(sign), { timeout: 60_000 }).toBe(true);
     for (const words of [['check'], ['solution', '01.1', '--apply'], ['reset', '01.1']])
       expect(copy.run(...words).stderr, words[0]).toBe(
         `✗ another check runs in this tree (process ${first.child.pid}): wait for it, or end it\n`,
@@ -105,7 +105,7 @@ describe('a check', () => {
     fill(endless(sign));
     const before = mine(copy, gap.file);
     const run = copy.start('check', '01.1');
-    await expect.poll(() => existsSync(sign), { timeout: 20_000 }).toBe(true);
+    await expect.poll(() => existsSync(sign), { timeout: 60_000 }).toBe(true);
     run.child.kill('SIGINT');
     expect(await run.status).toBe(130);
     expect(run.said()).toContain('interrupted');
@@ -119,7 +119,7 @@ describe('a check', () => {
     const sign = join(copy.root, 'sign-3');
     fill(`process.getBuiltinModule('fs').writeFileSync('${sign}', ''); for (;;);`);
     const run = copy.start('check', '01.1');
-    await expect.poll(() => existsSync(sign), { timeout: 20_000 }).toBe(true);
+    await expect.poll(() => existsSync(sign), { timeout: 60_000 }).toBe(true);
     run.child.kill('SIGKILL');
     await run.status;
     const folder = readdirSync(tmpdir()).find((name) =>
