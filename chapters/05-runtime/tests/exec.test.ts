@@ -91,6 +91,7 @@ describe('exec', () => {
     const words = [bench.program, '--root', bench.root, 'exec', '--process'];
     const { stdout, stderr } = spawnSync('bash', ['-c', `${words.join(' ')} <(echo '${json}') ${id}`], {
       encoding: 'utf8',
+      timeout: 60_000,
     });
     expect({ stdout, stderr }).toEqual({ stdout: 'from a pipe\n', stderr: '' });
   });
