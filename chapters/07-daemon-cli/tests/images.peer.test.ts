@@ -35,7 +35,7 @@ interface Outcome {
 const run = (program: string, args: readonly string[], input: string | Buffer = ''): Outcome => {
   const { status, stdout, stderr } = spawnSync(program, args, {
     input,
-    timeout: 50_000,
+    timeout: 110_000,
     maxBuffer: 256 << 20,
     encoding: 'latin1',
     env: {
