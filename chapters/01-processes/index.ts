@@ -120,6 +120,7 @@ export {
   setControllingTerminal,
   setWindowSize,
   getWindowSize,
+  restOfTerminal,
   type Pty,
   type WindowSize,
 } from './pty.ts';

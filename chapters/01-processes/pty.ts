@@ -1,6 +1,6 @@
-import { closeSync, constants, openSync } from 'node:fs';
+import { closeSync, constants, openSync, readSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import { checked } from './errors.ts';
+import { checked, isErrno } from './errors.ts';
 import { c_ioctl } from './syscalls.ts';
 
 // Requests of ioctl(2) on terminals: ioctl_tty(2), pts(4). The same numbers on x86-64 and arm64.
@@ -79,4 +79,23 @@ export function getWindowSize(fd: number): WindowSize {
   const size = new Uint16Array(4);
   checked('ioctl', c_ioctl(fd, TIOCGWINSZ, 'void *', size), `TIOCGWINSZ fd ${fd}`);
   return { rows: size[0]!, cols: size[1]! };
+}
+
+/**
+ * What a terminal still holds when the last program has left it. To be asked for where Node says that a master's stream has ended, and before
+ * it is destroyed: at a hang-up Node takes a read that did not fill its buffer for the last one, but a read of a master never gives more than
+ * 4095 bytes (the line discipline's own buffer), however much waits behind them. `master` must not block, or have no slave that is open.
+ */
+export function restOfTerminal(master: number): Buffer {
+  const pieces: Buffer[] = [];
+  try {
+    for (let count = 1; count > 0;) {
+      const piece = Buffer.allocUnsafe(4096);
+      count = readSync(master, piece);
+      pieces.push(piece.subarray(0, count));
+    }
+  } catch (error) {
+    if (!isErrno(error, 'EIO', 'EAGAIN')) throw error; // nobody has it open; or somebody has again
+  }
+  return Buffer.concat(pieces);
 }

@@ -1,7 +1,6 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
-import { connect, createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
@@ -21,15 +20,14 @@ export interface RegistrySetup {
   token?: { realm: string; certificate: string };
 }
 
-/** Starts one, and waits until it accepts connections. */
+/** Starts one, and waits until it says at which port it listens. */
 export async function startRegistry(dir: string, setup: RegistrySetup = {}): Promise<LocalRegistry> {
-  const port = await freePort();
   const lines = [
     'version: 0.1',
-    'log: { level: error }',
+    'log: { level: info, formatter: text }',
     `storage: { filesystem: { rootdirectory: ${join(dir, 'registry')} } }`,
-    `http:`,
-    `  addr: 127.0.0.1:${port}`,
+    'http:',
+    '  addr: 127.0.0.1:0',
   ];
   if (setup.tls) lines.push(`  tls: { certificate: ${setup.tls.certificate}, key: ${setup.tls.key} }`);
   if (setup.basic) {
@@ -41,23 +39,25 @@ export async function startRegistry(dir: string, setup: RegistrySetup = {}): Pro
       'auth:',
       `  token: { realm: "${setup.token.realm}", service: test, issuer: test, rootcertbundle: ${setup.token.certificate} }`,
     );
-  const file = join(dir, `registry-${port}.yml`);
+  const file = join(dir, 'registry.yml');
   writeFileSync(file, `${lines.join('\n')}\n`);
   const child = spawn('docker-registry', ['serve', file], { stdio: ['ignore', 'ignore', 'pipe'] });
+  const ended = once(child, 'exit');
+  const stop = async (): Promise<void> => {
+    child.kill('SIGTERM');
+    if (child.exitCode === null && child.signalCode === null) await ended;
+  };
   let log = '';
   child.stderr.on('data', (chunk: Buffer) => (log += chunk.toString()));
-  for (let tries = 0; !(await accepts(port)); tries++) {
-    if (child.exitCode !== null || tries > 200) throw new Error(`docker-registry does not start: ${log}`);
-    await sleep(50);
+  for (const end = performance.now() + 60_000; ;) {
+    const [, host] = /listening on (127\.0\.0\.1:\d+)/.exec(log) ?? [];
+    if (host) return { host, stop };
+    if (child.exitCode !== null || performance.now() > end) {
+      await stop();
+      throw new Error(`docker-registry does not start: ${log}`);
+    }
+    await sleep(20);
   }
-  return {
-    host: `127.0.0.1:${port}`,
-    stop: async () => {
-      if (child.exitCode !== null) return;
-      child.kill('SIGTERM');
-      await once(child, 'exit');
-    },
-  };
 }
 
 /** A password as htpasswd -B writes it: crypt(3) of the C library does the work. */
@@ -65,18 +65,3 @@ function bcrypt(password: string): string {
   const script = 'print crypt($ARGV[0], q($2y$05$abcdefghijklmnopqrstuu))';
   return execFileSync('perl', ['-e', script, password], { encoding: 'utf8' });
 }
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
-
-const accepts = (port: number): Promise<boolean> =>
-  new Promise((resolve) => {
-    const socket = connect(port, '127.0.0.1');
-    socket.on('connect', () => resolve(true)).on('error', () => resolve(false));
-    socket.on('connect', () => socket.destroy());
-  });

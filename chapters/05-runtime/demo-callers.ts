@@ -15,6 +15,11 @@ interface Place {
   program: string;
 }
 
+/** Waits for what is about to happen; not for ever: a claim, or the kernel, then says that it did not. */
+export function waitUntil(holds: () => boolean): void {
+  for (const end = performance.now() + 60_000; !holds() && performance.now() < end;) sleep(10);
+}
+
 /** A person who is not root makes a container: with a user namespace, and without a cgroup. */
 export function withoutRoot(s: Step, { dir, id, bundle, program }: Place): void {
   const uid = 20_000 + Math.floor(Math.random() * 10_000);
@@ -73,7 +78,7 @@ export function byPodman(s: Step, { dir, bundle, cgroup, program }: Place): void
   mkdirSync(at(''));
   s.cleanup(`remove the cgroup ${cgroup}, which podman leaves`, () => {
     const own = openCgroup(cgroup);
-    for (let i = 0; i < 500 && own.pids().length > 0; i++) sleep(10); // its monitor is about to end
+    waitUntil(() => own.pids().length === 0); // its monitor is about to end
     own.remove();
   });
   const { status, stdout, stderr } = spawnSync(

@@ -33,7 +33,7 @@ import {
   type Step,
 } from '../01-processes/index.ts';
 import { findBusybox } from '../04-overlayfs/index.ts';
-import { byPodman, withoutRoot } from './demo-callers.ts';
+import { byPodman, waitUntil, withoutRoot } from './demo-callers.ts';
 import { defaultSpec, type OciSpec } from './index.ts';
 
 await demo('05 runtime: from a bundle to a container', async (d) => {
@@ -120,7 +120,7 @@ async function prepare(): Promise<Bench> {
     myrunc,
     remove: () => {
       myrunc('delete', '--force', id);
-      rmSync(dir, { recursive: true, force: true });
+      rmSync(dir, { recursive: true, force: true, maxRetries: 5 });
     },
   };
 }
@@ -202,8 +202,7 @@ function waitsIn(pid: number): string {
 
 function start(s: Step, bench: Bench): void {
   s.call('myrunc start ID', bench.myrunc('start', bench.id).status);
-  for (let i = 0; i < 200 && readCmdline(bench.pid)?.[0] !== 'sleep'; i++)
-    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 10);
+  waitUntil(() => readCmdline(bench.pid)?.[0] === 'sleep');
   const parent = readStat(bench.pid)!.ppid;
   s.evidence(`process ${bench.pid}`, {
     program: readlinkSync(`/proc/${bench.pid}/exe`),
@@ -272,8 +271,7 @@ function rights(s: Step, bench: Bench): void {
 
 function remove(s: Step, bench: Bench): void {
   s.call('myrunc kill ID KILL', bench.myrunc('kill', bench.id, 'KILL').status);
-  for (let i = 0; i < 200 && state(bench).status !== 'stopped'; i++)
-    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 10);
+  waitUntil(() => state(bench).status === 'stopped');
   s.claim('state says: stopped', state(bench).status === 'stopped');
   s.call('myrunc delete ID', bench.myrunc('delete', bench.id).status);
   nothingLeft(s, bench);

@@ -1,6 +1,6 @@
 import { closeSync, write } from 'node:fs';
 import type { ReadStream } from 'node:tty';
-import { exitCode, isErrno, kill, setWindowSize, waitAsync } from '../01-processes/index.ts';
+import { exitCode, isErrno, kill, restOfTerminal, setWindowSize, waitAsync } from '../01-processes/index.ts';
 import { consoleSocketPair } from './console.ts';
 import { c_receiveDescriptor } from './syscalls.ts';
 
@@ -59,7 +59,10 @@ async function connectTerminal(master: number): Promise<Connection> {
   const output = new ReadStream(master);
   const ended = new Promise<void>((resolve) => {
     output.on('error', () => resolve()); // EIO: the last slave has closed
-    output.on('end', () => resolve());
+    output.on('end', () => {
+      stdout.write(restOfTerminal(master));
+      resolve();
+    });
   });
   output.on('data', (data) => {
     if (!stdout.write(data)) {

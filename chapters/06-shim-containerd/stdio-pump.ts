@@ -1,7 +1,7 @@
 import { closeSync, constants, openSync, readSync, writeSync } from 'node:fs';
 import { Socket } from 'node:net';
 import { ReadStream } from 'node:tty';
-import { isErrno } from '../01-processes/index.ts';
+import { isErrno, restOfTerminal } from '../01-processes/index.ts';
 
 /** A descriptor that is read from as bytes come, without stopping this process. */
 export interface Source {
@@ -35,7 +35,11 @@ export function readFrom(
   });
   // EIO is how a master says that the last slave was closed: the end of file of terminals.
   stream.on('error', end);
-  stream.on('end', end);
+  stream.on('end', () => {
+    const rest = kind === 'terminal' && !ended ? restOfTerminal(fd) : Buffer.alloc(0);
+    if (rest.length > 0) onData(rest);
+    end();
+  });
   stream.on('close', end);
   return {
     drain: () => {

@@ -11,6 +11,7 @@ import {
 import { execFileSync } from 'node:child_process';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { ReadStream } from 'node:tty';
 import { describe, expect, test } from 'vitest';
 import {
   dup2,
@@ -20,6 +21,7 @@ import {
   isErrno,
   openPty,
   readStat,
+  restOfTerminal,
   setControllingTerminal,
   setsid,
   setWindowSize,
@@ -72,6 +74,29 @@ describe('pty', () => {
     } finally {
       closeSync(master);
     }
+  });
+
+  test('gives all that it holds after the last program has left, also what Node has not read by then', async () => {
+    const { master, slavePath } = openPty();
+    const slave = openSync(slavePath, constants.O_RDWR | constants.O_NOCTTY);
+    const line = 'l'.repeat(98);
+    for (let i = 0; i < 80; i++) writeSync(slave, `${line}\n`); // 8 kB: no terminal holds much more
+    closeSync(slave);
+    const reader = new ReadStream(master);
+    let text = '';
+    try {
+      reader.on('data', (data) => (text += data.toString()));
+      await new Promise<void>((resolve) => {
+        reader.on('error', () => resolve());
+        reader.on('end', () => {
+          text += restOfTerminal(master).toString();
+          resolve();
+        });
+      });
+    } finally {
+      reader.destroy();
+    }
+    expect(text).toBe(`${line}\r\n`.repeat(80));
   });
 
   test('keeps the size that either end is told', () => {

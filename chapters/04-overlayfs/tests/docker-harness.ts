@@ -20,7 +20,7 @@ export async function startDocker(): Promise<DockerEngine> {
   const at = (name: string): string => join(dir, name);
   const programs: ChildProcess[] = [];
   const ask = (program: string, args: string[]): string =>
-    execFileSync(program, args, { encoding: 'utf8', stdio: 'pipe' });
+    execFileSync(program, args, { encoding: 'utf8', stdio: 'pipe', timeout: 60_000 });
   const ctr = (...args: string[]): string => ask('ctr', ['--address', at('containerd.sock'), ...args]);
   const docker = (...args: string[]): string => ask('docker', ['-H', `unix://${at('docker.sock')}`, ...args]);
 
@@ -29,12 +29,12 @@ export async function startDocker(): Promise<DockerEngine> {
     programs.push(child);
     let log = '';
     child.stderr.on('data', (text: Buffer) => (log += text.toString()));
-    for (let tries = 0; tries < 300; tries++) {
+    for (const end = performance.now() + 60_000; performance.now() < end;) {
       try {
         answers();
         return;
       } catch {
-        expect(child.exitCode, log.slice(-2000)).toBe(null);
+        expect([child.exitCode, child.signalCode], log.slice(-2000)).toEqual([null, null]);
         await sleep(100);
       }
     }
@@ -43,11 +43,13 @@ export async function startDocker(): Promise<DockerEngine> {
 
   async function stop(): Promise<void> {
     for (const program of programs.reverse()) {
-      if (program.exitCode !== null) continue;
+      const ended = once(program, 'exit');
       program.kill('SIGTERM');
-      await once(program, 'exit');
+      const tooLong = setTimeout(() => program.kill('SIGKILL'), 60_000);
+      if (program.exitCode === null && program.signalCode === null) await ended;
+      clearTimeout(tooLong);
     }
-    rmSync(dir, { recursive: true, force: true });
+    rmSync(dir, { recursive: true, force: true, maxRetries: 5 });
   }
 
   try {

@@ -23,6 +23,7 @@ export async function fakeProxy(to: string, allows = true): Promise<FakeProxy> {
       response.writeHead(answer.statusCode!, answer.headers);
       answer.pipe(response);
     });
+    onward.on('error', () => response.destroy());
     request.pipe(onward);
   });
   server.on('connect', (request, socket) => {

@@ -63,14 +63,19 @@ test('kill -9 at any moment of pull, load, unpack, commit, removal and prune lea
         ['--import', 'tsx', PROGRAM, dir, archive, `${registry.host}/app:1`],
         {
           stdio: ['ignore', 'pipe', 'inherit'],
+          timeout: 60_000,
         },
       );
-      await once(child.stdout, 'data');
-      // Early in the first round, or anywhere in a later one.
-      await sleep(Math.random() * (i % 2 === 0 ? 400 : 2500));
-      expect(child.exitCode, 'it ended by itself').toBe(null);
-      child.kill('SIGKILL');
-      await once(child, 'close');
+      const closed = once(child, 'close');
+      try {
+        await Promise.race([once(child.stdout, 'data'), closed]);
+        // Early in the first round, or anywhere in a later one.
+        await sleep(Math.random() * (i % 2 === 0 ? 400 : 2500));
+        expect([child.exitCode, child.signalCode], 'it ended by itself').toEqual([null, null]);
+      } finally {
+        child.kill('SIGKILL');
+        await closed;
+      }
       await judge(dir, 'docker.io/library/before:1');
     }
     // And the work can be done to its end after all that.

@@ -47,13 +47,14 @@ describe('the proxy for an address', () => {
 
 describe('a pull through a proxy', () => {
   let registry: FakeRegistry;
-  let proxy: FakeProxy;
+  let proxy: FakeProxy | undefined;
   beforeEach(async () => {
     registry = await fakeRegistry();
   });
   afterEach(async () => {
     vi.unstubAllEnvs();
-    await proxy.stop();
+    await proxy?.stop();
+    proxy = undefined;
     await registry.stop();
   });
   const pull = async (name: string) =>
@@ -75,12 +76,11 @@ describe('a pull through a proxy', () => {
   });
 
   test('that is not there fails by the proxy’s name', async () => {
-    proxy = await fakeProxy(registry.host);
-    await proxy.stop();
-    vi.stubEnv('HTTPS_PROXY', proxy.address);
-    vi.stubEnv('HTTP_PROXY', proxy.address);
+    const nobody = '127.0.0.1:1'; // a port that nobody is given by chance
+    vi.stubEnv('HTTPS_PROXY', nobody);
+    vi.stubEnv('HTTP_PROXY', nobody);
     await expect(pull('registry.test:5000/app:1')).rejects.toThrow('ECONNREFUSED');
-    await expect(pull('other.test:5000/app:1')).rejects.toThrow(`proxy ${proxy.address}`);
+    await expect(pull('other.test:5000/app:1')).rejects.toThrow(`proxy ${nobody}`);
   });
 
   test('is not asked for the machine itself', async () => {

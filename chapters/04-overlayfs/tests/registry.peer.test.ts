@@ -42,7 +42,7 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   for (const end of ends.reverse()) await end();
-  rmSync(dir, { recursive: true, force: true });
+  rmSync(dir, { recursive: true, force: true, maxRetries: 5 });
 });
 const folder = (): string => mkdtempSync(join(dir, 'x-'));
 const emptyStore = (): Promise<ContentStore> => openContentStore(folder());
@@ -52,7 +52,7 @@ const registry = async (...args: Parameters<typeof startRegistry>): Promise<Loca
   return started;
 };
 const skopeo = (...args: string[]): string =>
-  execFileSync('skopeo', args, { encoding: 'utf8', stdio: 'pipe' });
+  execFileSync('skopeo', args, { encoding: 'utf8', stdio: 'pipe', timeout: 60_000 });
 
 /** Pushes the base image and pulls it into an empty store; the same must come back. */
 async function roundTrip(name: string, options: RegistryOptions): Promise<void> {
@@ -220,12 +220,6 @@ describe('a real registry', () => {
     mkdirSync(join(certsDir, host), { recursive: true });
     copyFileSync(tls.authority, join(certsDir, host, 'ca.crt'));
     await roundTrip(`${host}/secure:1`, { certsDir });
-    // Under a name that is not loopback's, a certificate of nobody's is refused; one that is listed as insecure is not looked at.
-    const name = host.replace('127.0.0.1', 'localhost.localdomain');
-    const error = await pullImage(await emptyStore(), parseReference(`${name}/secure:1`)).catch(
-      (error: Error) => error,
-    );
-    expect(String(error)).toMatch(/certificate|ENOTFOUND|altnames/);
   });
 
   test('with TLS is spoken to through a proxy’s tunnel, and the proxy does not see what is said', async () => {
@@ -236,6 +230,7 @@ describe('a real registry', () => {
     vi.stubEnv('HTTPS_PROXY', proxy.address);
     await roundTrip('registry.test/secure:1', { insecure: ['registry.test'] });
     expect(new Set(proxy.asked)).toEqual(new Set(['CONNECT registry.test:443']));
+    // A certificate of nobody's is refused; that of a registry that is listed as insecure is not looked at.
     await expect(roundTrip('registry.test/secure:1', { tries: 1 })).rejects.toThrow(/certificate|altnames/);
     vi.unstubAllEnvs();
   });

@@ -29,6 +29,7 @@ test('someone without root has snapshots in a user namespace, whose marks are us
       uid: person,
       gid: person,
       encoding: 'utf8',
+      timeout: 60_000,
       env: { PATH: process.env['PATH'], TMPDIR: dir, HOME: dir },
     },
   );

@@ -36,7 +36,7 @@ import { describeTree, makeZoo, ODD } from './zoo.ts';
 needsRoot();
 
 const run = (program: string, ...args: string[]): string =>
-  execFileSync(program, args, { encoding: 'utf8', stdio: 'pipe' });
+  execFileSync(program, args, { encoding: 'utf8', stdio: 'pipe', timeout: 100_000 });
 
 /** A tree with one of everything, as an OCI layout that this chapter wrote. */
 let zoo: string;

@@ -22,7 +22,7 @@ export function unmountLater(target: string): string {
 
 afterEach(() => {
   for (const target of mounted.splice(0).reverse()) unmountAll(target);
-  for (const dir of made.splice(0)) rmSync(dir, { recursive: true, force: true });
+  for (const dir of made.splice(0)) rmSync(dir, { recursive: true, force: true, maxRetries: 5 });
 });
 
 /** Makes every test of the file fail, aloud, for anyone but root: mount(2), mknod(2) and trusted.* are root's. */

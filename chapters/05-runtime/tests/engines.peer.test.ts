@@ -1,4 +1,5 @@
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -22,8 +23,10 @@ beforeAll(async () => {
   );
   expect(eventually(() => existsSync(at('sock')) && ctr('version').status === 0)).toBe(true);
 });
-afterAll(() => {
+afterAll(async () => {
+  const ended = once(containerd, 'exit');
   containerd.kill();
+  if (containerd.exitCode === null && containerd.signalCode === null) await ended;
   rmSync(`/run/containerd/runc/${namespace}`, { recursive: true, force: true });
   openCgroup(`/${namespace}`).remove(); // the folder of containerd's namespace, which runc leaves too
   bench.remove();
@@ -123,6 +126,7 @@ describe('runc itself', () => {
     const id = bench.id();
     const theirs = spawnSync('runc', ['--root', join(bench.dir, 'runc'), 'run', '-b', bundle, id], {
       encoding: 'utf8',
+      timeout: 60_000,
     });
     const ours = bench.myrunc('run', '-b', bundle, id);
     expect(ours).toEqual({ status: theirs.status, out: theirs.stdout, err: theirs.stderr });

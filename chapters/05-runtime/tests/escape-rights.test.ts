@@ -130,7 +130,7 @@ describe('capabilities (CVE-2022-29162, CVE-2022-27650)', () => {
         bundle,
         bench.id(),
       ],
-      { encoding: 'utf8' },
+      { encoding: 'utf8', timeout: 60_000 },
     );
     expect(wrapped).toMatchObject({
       status: 0,

@@ -19,7 +19,8 @@ export function onStage(use: (bench: Workbench) => void): void {
 
 /** Runs a script on the host, in a mount namespace of its own that ends with it. */
 export const inMountNamespace = (script: string, ...args: string[]): string =>
-  spawnSync('unshare', ['-m', 'sh', '-ec', script, 'sh', ...args], { encoding: 'utf8' }).stdout;
+  spawnSync('unshare', ['-m', 'sh', '-ec', script, 'sh', ...args], { encoding: 'utf8', timeout: 100_000 })
+    .stdout;
 
 /** The first process of a container. */
 export const pidOf = (bench: Workbench, id: string): number =>

@@ -1,4 +1,5 @@
 import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import {
   appendFileSync,
   chmodSync,
@@ -112,11 +113,13 @@ describe('the runtime’s own program (CVE-2019-5736)', () => {
       '--bounding-set=-all',
       process.execPath,
       '-e',
-      'setTimeout(() => 0, 1000)',
+      'setInterval(() => 0, 1000)',
     ];
-    spawnSync('nsenter', ['-t', String(pid), ...careless]);
-    expect(seen()).toContain(process.execPath);
-    bench.myrunc('delete', '-f', id);
+    const nsenter = spawn('nsenter', ['-t', String(pid), ...careless], { timeout: 110_000 });
+    const ended = once(nsenter, 'exit');
+    expect(eventually(() => seen().includes(process.execPath))).toBe(true);
+    bench.myrunc('delete', '-f', id); // ends it too, with the namespace
+    await ended;
   });
 
   it('cannot be written to even by a container that may look into it: CAP_SYS_PTRACE in a shared pid namespace', async () => {
@@ -128,7 +131,7 @@ describe('the runtime’s own program (CVE-2019-5736)', () => {
       mode: 0o755,
     });
     const own = (...args: string[]): number | null =>
-      spawnSync(program, ['--root', bench.root, ...args], { stdio: 'ignore' }).status;
+      spawnSync(program, ['--root', bench.root, ...args], { stdio: 'ignore', timeout: 60_000 }).status;
 
     const ptrace = (spec: { process: { capabilities?: OciCapabilities } }): void => {
       for (const set of ['bounding', 'effective', 'permitted'] as const)

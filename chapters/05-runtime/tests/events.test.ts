@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { traces, workbench, type Workbench } from './workbench.ts';
 
@@ -20,10 +21,13 @@ it('events tells the use now and then, and each process that is killed for want 
   });
   expect(bench.myrunc('run', '-d', '--bundle', bundle, id)).toMatchObject({ status: 0, err: '' });
 
-  const events = spawn(bench.program, ['--root', bench.root, 'events', '--interval', '500ms', id]);
-  const ended = once(events, 'exit');
+  const events = spawn(bench.program, ['--root', bench.root, 'events', '--interval', '500ms', id], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+    timeout: 110_000,
+  });
+  const ended = once(events, 'close');
   const lines: string[] = [];
-  events.stdout.on('data', (data: Buffer) => void lines.push(...data.toString().trim().split('\n')));
+  createInterface({ input: events.stdout }).on('line', (line) => lines.push(line));
   const oom = JSON.stringify({ type: 'oom', id });
   await vi.waitFor(() => expect(lines.length).toBeGreaterThan(1), { timeout: 60_000 });
   expect(lines.map((line) => (JSON.parse(line) as { type: string }).type)).not.toContain('oom');

@@ -60,7 +60,7 @@ it('hands on descriptors of the caller by --preserve-fds, and none of its own', 
     spawnSync(
       bench.program,
       ['--root', bench.root, 'exec', `--preserve-fds=${count}`, id, 'sh', '-c', 'cat <&3; ls /proc/self/fd'],
-      { stdio: ['ignore', outFd, 'inherit', ...extra] },
+      { stdio: ['ignore', outFd, 'inherit', ...extra], timeout: 60_000 },
     );
     return readFileSync(out, 'utf8');
   };

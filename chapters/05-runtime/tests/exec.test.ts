@@ -1,9 +1,10 @@
 import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { closeSync, readFileSync, readSync, writeFileSync } from 'node:fs';
 import { createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { namespacesOf, readCgroups } from '../../01-processes/index.ts';
+import { namespacesOf, readCgroups, readStat } from '../../01-processes/index.ts';
 import { c_receiveDescriptor } from '../syscalls.ts';
 import { traces, workbench, type Workbench } from './workbench.ts';
 
@@ -90,6 +91,7 @@ describe('exec', () => {
     const words = [bench.program, '--root', bench.root, 'exec', '--process'];
     const { stdout, stderr } = spawnSync('bash', ['-c', `${words.join(' ')} <(echo '${json}') ${id}`], {
       encoding: 'utf8',
+      timeout: 60_000,
     });
     expect({ stdout, stderr }).toEqual({ stdout: 'from a pipe\n', stderr: '' });
   });
@@ -110,6 +112,9 @@ describe('exec', () => {
   });
 });
 
+/** A shell's words that write so many lines, which tell their numbers. */
+const count = (lines: number): string => `i=0; while [ $i -lt ${lines} ]; do echo line $i; i=$((i+1)); done`;
+
 describe('a terminal', () => {
   it('is made in the container, and given to whoever listens at the console socket', async () => {
     const path = join(bench.dir, 'console.sock');
@@ -123,15 +128,16 @@ describe('a terminal', () => {
       spec.process.args = ['sh', '-c', 'tty; stty size; stat -c %t:%T /dev/console; exec sleep 1000'];
     });
     const argv = ['--root', bench.root, 'run', '-d', '-b', bundle, '--console-socket', path, other];
-    const running = spawn(bench.program, argv, { stdio: 'inherit' });
+    const running = spawn(bench.program, argv, { stdio: 'inherit', timeout: 60_000 });
+    const ended = once(running, 'exit');
     const socket = await connected;
-    expect(await new Promise((resolve) => running.on('exit', resolve))).toBe(0);
+    expect(await ended).toEqual([0, null]);
     // Node cannot receive descriptors; the socket's own number can.
     const master = c_receiveDescriptor((socket as unknown as { _handle: { fd: number } })._handle.fd);
     expect(master).toBeGreaterThan(2);
     let text = '';
     const chunk = Buffer.alloc(4096);
-    while (!text.includes(':')) text += chunk.subarray(0, readSync(master, chunk)).toString();
+    while (!/:\d+\r\n/.test(text)) text += chunk.subarray(0, readSync(master, chunk)).toString();
     expect(text).toBe('/dev/pts/0\r\n33 77\r\n88:0\r\n');
     socket.destroy();
     listener.close();
@@ -143,11 +149,7 @@ describe('a terminal', () => {
     const lines = 2000;
     const bundle = bench.bundle((spec) => {
       spec.process.terminal = true;
-      spec.process.args = [
-        'sh',
-        '-c',
-        `tty; i=0; while [ $i -lt ${lines} ]; do echo line $i; i=$((i+1)); done; exit 5`,
-      ];
+      spec.process.args = ['sh', '-c', `tty; ${count(lines)}; exit 5`];
     });
     const { status, out } = bench.myrunc('run', '-b', bundle, bench.id());
     const [first, ...rest] = out.trim().split('\r\n');
@@ -157,6 +159,30 @@ describe('a terminal', () => {
       count: lines,
       last: `line ${lines - 1}`,
     });
+  });
+
+  it('gives all of the output also when this runtime gets to it after its end', async () => {
+    const lines = 700; // 7 kB: no terminal holds much more
+    const other = bench.id();
+    const bundle = bench.bundle((spec) => {
+      spec.process.terminal = true;
+      spec.process.args = ['sh', '-c', `echo begins; until [ -e /go ]; do sleep 0.05; done; ${count(lines)}`];
+    });
+    const running = spawn(bench.program, ['--root', bench.root, 'run', '-b', bundle, other], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+      timeout: 60_000,
+    });
+    const closed = once(running, 'close');
+    let out = '';
+    running.stdout.setEncoding('utf8').on('data', (text: string) => (out += text));
+    await expect.poll(() => out, { timeout: 30_000 }).toBe('begins\r\n');
+    const { pid } = JSON.parse(bench.myrunc('state', other).out) as { pid: number };
+    running.kill('SIGSTOP');
+    writeFileSync(join(bundle, 'rootfs/go'), '');
+    await expect.poll(() => readStat(pid)?.state, { timeout: 30_000 }).toBe('Z');
+    running.kill('SIGCONT');
+    expect(await closed).toEqual([0, null]);
+    expect(out.trim().split('\r\n').slice(1)).toEqual(Array.from({ length: lines }, (_, i) => `line ${i}`));
   });
 
   it('takes what is typed, also for exec', () => {

@@ -1,6 +1,6 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readFileSync, readlinkSync } from 'node:fs';
+import { existsSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import {
@@ -34,7 +34,10 @@ describe('a cgroup', () => {
     });
     const script = `for f; do echo $$ > $f/cgroup.procs; done; exec ${bench.program} --root ${bench.root} run -d -b ${bundle} ${id}`;
     expect(
-      spawnSync('sh', ['-c', script, 'sh', ...Object.values(own.paths())], { stdio: 'inherit' }).status,
+      spawnSync('sh', ['-c', script, 'sh', ...Object.values(own.paths())], {
+        stdio: 'inherit',
+        timeout: 60_000,
+      }).status,
     ).toBe(0);
     const { pid } = JSON.parse(bench.myrunc('state', id).out) as { pid: number };
     // On v2 a cgroup that has processes can hand no controllers down: there it is beside.
@@ -224,11 +227,13 @@ describe('the life of a container', () => {
   it('is deleted by force when myrunc itself was killed in the middle of create', async () => {
     const id = bench.id();
     const bundle = bench.bundle((spec) => {
-      spec.hooks = { createRuntime: [{ path: '/bin/sleep', args: ['sleep', '20'] }] };
+      // It holds create up as long as the test likes.
+      const hook = `until [ -e ${bench.dir}/go ] || ! [ -e ${bench.dir} ]; do sleep 0.1; done`;
+      spec.hooks = { createRuntime: [{ path: '/bin/sh', args: ['sh', '-c', hook] }] };
     });
-    const { spawn } = await import('node:child_process');
     const creating = spawn(bench.program, ['--root', bench.root, 'create', '-b', bundle, id], {
       stdio: 'ignore',
+      timeout: 110_000,
     });
     const pid = (): number => {
       const { out } = bench.myrunc('state', id);
@@ -240,5 +245,6 @@ describe('the life of a container', () => {
     // Nobody will ever start it: it notices, and ends.
     expect(eventually(() => (readStat(init)?.state ?? 'Z') === 'Z')).toBe(true);
     expect(bench.myrunc('delete', '--force', id)).toMatchObject({ status: 0, err: '' });
+    writeFileSync(join(bench.dir, 'go'), '');
   });
 });

@@ -1,7 +1,7 @@
 import { randomBytes, randomInt } from 'node:crypto';
 import { chownSync, mkdirSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { dup2, execve, exitCode, fork, waitpid } from '../../01-processes/index.ts';
+import { declare, dup2, execve, exitCode, fork, waitpid } from '../../01-processes/index.ts';
 import { becomePerson, introduce, type Person } from '../../02-namespaces/index.ts';
 import type { Said } from './workbench.ts';
 
@@ -15,6 +15,9 @@ export interface Visitor {
   /** Runs a program as that person, to its end. */
   call(program: string, ...args: string[]): Said;
 }
+
+/** A signal in so many seconds, also for the program that this process becomes: what hangs is ended. */
+const c_alarm = declare<(seconds: number) => number>('unsigned int alarm(unsigned int seconds)');
 
 /** @param dir where the person's folder is made; the person must be able to reach it */
 export function visitor(dir: string): Visitor {
@@ -31,8 +34,9 @@ export function visitor(dir: string): Visitor {
     home,
     call(program, ...args) {
       // Files, not pipes: a container that stays would hold a pipe open.
-      const files = ['out', 'err'].map((name) => join(home, name)) as [string, string];
-      const folder = join(home, `etc${++count}`);
+      count++;
+      const files = ['out', 'err'].map((name) => join(home, `${name}${count}`)) as [string, string];
+      const folder = join(home, `etc${count}`);
       const pid = fork(() => {
         introduce(person, folder, lent);
         const [out, err] = files.map((file) => openSync(file, 'w')) as [number, number];
@@ -41,6 +45,7 @@ export function visitor(dir: string): Visitor {
         dup2(err, 2);
         becomePerson(person);
         process.chdir(home);
+        c_alarm(120);
         const own = [`HOME=${home}`, `XDG_RUNTIME_DIR=${join(home, 'run')}`, `USER=${person.name}`];
         execve(program, [program, ...args], [`PATH=${process.env['PATH']}`, ...own]);
       });

@@ -167,6 +167,7 @@ it('tells the supervisor who asks, and lets it answer', async () => {
   try {
     const program = spawn(bench.program, ['--root', bench.root, 'run', '-b', bundle, id], {
       stdio: 'ignore',
+      timeout: 60_000,
     });
     const ended = new Promise<number | null>((resolve) => program.on('exit', resolve));
     const message = JSON.parse(await said) as Record<string, unknown>;

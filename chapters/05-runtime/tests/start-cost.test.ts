@@ -22,7 +22,7 @@ function slowModules(...args: string[]): string[] {
   execFileSync(
     process.execPath,
     ['--single-threaded', '-r', probe, bench.program, '--root', bench.root, ...args],
-    { env: {}, stdio: 'ignore' },
+    { env: {}, stdio: 'ignore', timeout: 60_000 },
   );
   const loaded = readFileSync(report, 'utf8').split('\n');
   expect(loaded).toContain('NativeModule fs');

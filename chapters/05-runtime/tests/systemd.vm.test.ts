@@ -136,7 +136,7 @@ describe('--systemd-cgroup', () => {
             ...args,
           ],
         ],
-        { encoding: 'utf8' },
+        { encoding: 'utf8', timeout: 100_000 },
       );
       return { status, out: stdout, err: stderr };
     };

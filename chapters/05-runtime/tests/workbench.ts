@@ -16,6 +16,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { makeExecutable } from '../../01-processes/index.ts';
+import { until } from '../../01-processes/tests/until.ts';
 import { defaultSpec, type OciSpec } from '../index.ts';
 
 /** What a command said, and how it ended. */
@@ -132,7 +133,7 @@ export async function workbench(): Promise<Workbench> {
     },
     remove: () => {
       for (const id of existsSync(root) ? readdirSync(root) : []) bench.myrunc('delete', '--force', id);
-      rmSync(dir, { recursive: true, force: true });
+      rmSync(dir, { recursive: true, force: true, maxRetries: 5 });
     },
   };
   return bench;
@@ -178,11 +179,5 @@ export function traces(bench: Workbench): string[] {
   return [...mounts, ...cgroups, ...states];
 }
 
-/** Waits until something holds, or gives up after ten seconds. */
-export function eventually(holds: () => boolean): boolean {
-  for (let i = 0; i < 1000; i++) {
-    if (holds()) return true;
-    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 10);
-  }
-  return false;
-}
+/** Waits until something holds. @throws Error when it does not within a minute */
+export const eventually = (holds: () => boolean): boolean => until('it holds', holds, 60);

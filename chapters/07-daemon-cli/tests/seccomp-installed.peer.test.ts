@@ -4,9 +4,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { DOCKER_CAPABILITIES, parseCapability } from '../../01-processes/index.ts';
+import { until } from '../../01-processes/tests/until.ts';
 import { openCgroup } from '../../03-cgroups/index.ts';
 import { findBusybox } from '../../04-overlayfs/index.ts';
 import type { OciSeccomp, OciSpec } from '../../05-runtime/index.ts';
+import { LIMITS, podmanBy } from '../../05-runtime/tests/podman.ts';
 import { defaultSeccomp } from '../seccomp-profile.ts';
 
 // What dockerd and podman really give to a runtime when nothing is said, beside what mydockerd gives: a script in runc's place keeps config.json.
@@ -23,7 +25,9 @@ beforeAll(() => {
   writeFileSync(listener, `#!/bin/sh\n${script}\n`, { mode: 0o755 });
 });
 afterAll(() => {
-  openCgroup(cgroup).remove();
+  const own = openCgroup(cgroup);
+  until('podman’s monitor has ended', () => own.pids().length === 0);
+  own.remove();
   rmSync(dir, { recursive: true, force: true });
 });
 
@@ -74,22 +78,9 @@ const call = (program: string, ...args: string[]): { status: number | null; stde
   });
 
 test('podman’s filter forbids nothing more than mydockerd’s but what is known, and leaves mounts and namespaces to capabilities', () => {
-  const at = (name: string): string => join(dir, 'podman', name);
-  mkdirSync(at(''));
-  const places = [
-    '--root',
-    at('root'),
-    '--runroot',
-    at('run'),
-    '--tmpdir',
-    at('tmp'),
-    '--storage-driver',
-    'vfs',
-  ];
-  const how = ['--events-backend', 'none', '--cgroup-manager', 'cgroupfs', '--runtime', listener];
-  const limits = ['--ulimit', 'nofile=1024:1024', '--ulimit', 'nproc=1024:1024', '--cgroup-parent', cgroup];
+  const limits = [...LIMITS, '--cgroup-parent', cgroup];
   const run = ['run', '--rm', '--network', 'none', ...limits, '--rootfs', rootfs, 'sh', '-c', ':'];
-  const { status, stderr } = call('podman', ...places, ...how, ...run);
+  const { status, stderr } = call('podman', ...podmanBy(dir, listener, 'none'), ...run);
   expect({ status, stderr }).toMatchObject({ status: 0 });
   const { theirs, ours } = compare(kept());
   expect(unknown(ours, NEWER, NOT_PODMANS)).toEqual([]);
@@ -128,8 +119,7 @@ test('dockerd’s filter and capabilities are mydockerd’s, but for what has ch
     expect(unknown(ours, NEWER, DOCKERD_LATER)).toEqual([]);
   } finally {
     const ended = new Promise((resolve) => daemon.once('exit', resolve));
-    daemon.kill('SIGTERM');
-    await ended;
+    if (daemon.exitCode === null && daemon.kill('SIGTERM')) await ended;
     for (const line of readFileSync('/proc/self/mountinfo', 'utf8').split('\n'))
       if (line.includes(at(''))) spawnSync('umount', [line.split(' ')[4]!]);
   }
