@@ -1,7 +1,7 @@
 import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Step } from './demo-kit.ts';
-import { eventually, folderOf, output, start } from './demo-support.ts';
+import { eventually, folderOf, output, sleeps, start } from './demo-support.ts';
 import {
   isAlive,
   limitBounding,
@@ -22,7 +22,7 @@ export async function intoRoot(s: Step): Promise<void> {
   mkdirSync(join(root, 'bin'));
   copyFileSync('/usr/bin/busybox', join(root, 'bin', 'busybox'));
   const script =
-    'until [ -e /message ]; do busybox sleep 0.05; done; busybox cat /message >/answer; exec busybox sleep 1000';
+    'until [ -s /message ]; do busybox sleep 0.05; done; busybox cat /message >/answer; exec busybox sleep 1000';
   const pid = await start(s, ['/usr/sbin/chroot', root, '/bin/busybox', 'sh', '-c', script]);
   await eventually(() => readCmdline(pid)?.[0] === '/bin/busybox');
   s.call(`readlink("/proc/${pid}/root")`, readRootAndCwd(pid)!.root);
@@ -50,7 +50,7 @@ export async function noMachine(s: Step): Promise<void> {
   const milliseconds = Number((process.hrtime.bigint() - started) / 1_000_000n);
   const [boot, release] = inside.split('\n');
   const pid = await start(s, ['/bin/sleep', '1000']);
-  await eventually(() => readStat(pid)?.state === 'S');
+  await eventually(() => sleeps(pid));
   const memory = readSmapsRollup(pid)!;
   s.evidence('a process beside a virtual machine', {
     'its kernel': `${release}, booted as ${boot}: this one. A VM boots another`,
@@ -84,7 +84,7 @@ async function victim(s: Step): Promise<{ pid: number; file: string }> {
   const pid = await start(s, ['/bin/sh', '-c', `exec 7<${secret}; exec sleep 1000`], () => {}, [
     'PASSWORD=hunter2',
   ]);
-  await eventually(() => readStat(pid)?.comm === 'sleep');
+  await eventually(() => sleeps(pid));
   rmSync(secret);
   return { pid, file: join(folder, 'note') };
 }

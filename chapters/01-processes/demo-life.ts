@@ -1,6 +1,6 @@
 import { closeSync, readSync, writeSync } from 'node:fs';
 import type { Step } from './demo-kit.ts';
-import { endWithStep, eventually, start } from './demo-support.ts';
+import { endWithStep, eventually, sleeps, start } from './demo-support.ts';
 import {
   execve,
   exitCode,
@@ -72,7 +72,7 @@ export async function orphan(s: Step): Promise<void> {
     await waitAsync(grandchild);
   });
   for (const fd of [read, write]) closeSync(fd);
-  await eventually(() => readStat(grandchild)?.comm === 'sleep');
+  await eventually(() => sleeps(grandchild));
   const before = readStat(grandchild)!.ppid;
   s.evidence('the tree', { before: formatPstree(subtree(processTree(), getpid())!, { threads: false }) });
   kill(middle, SIGNALS['SIGKILL']!);

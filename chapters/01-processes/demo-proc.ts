@@ -1,7 +1,7 @@
 import { copyFileSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Step } from './demo-kit.ts';
-import { eventually, folderOf, start } from './demo-support.ts';
+import { eventually, folderOf, sleeps, start } from './demo-support.ts';
 import {
   fork,
   formatPstree,
@@ -28,7 +28,7 @@ import {
 
 export async function folder(s: Step): Promise<void> {
   const pid = await start(s, ['/bin/sleep', '1000'], () => {}, ['COLOUR=blue']);
-  await eventually(() => readStat(pid)?.state === 'S'); // it has loaded, and sleeps
+  await eventually(() => sleeps(pid)); // it has loaded
   s.call(`read("/proc/${pid}/stat")`, readFileSync(`/proc/${pid}/stat`, 'utf8').slice(0, 40) + '…');
   const [stat, status, limits] = [readStat(pid)!, readStatus(pid)!, readLimits(pid)!];
   s.evidence(`process ${pid}, file by file`, {
@@ -75,7 +75,7 @@ export async function moment(s: Step): Promise<void> {
   copyFileSync('/bin/sleep', program);
   writeFileSync(join(folder, 'secret'), 'still here');
   const pid = await start(s, ['/bin/sh', '-c', `exec 7<${folder}/secret; exec ${program} 1000`]);
-  await eventually(() => readStat(pid)?.comm === 'sleep');
+  await eventually(() => sleeps(pid));
   rmSync(program);
   rmSync(join(folder, 'secret'));
   s.call(`unlink("${program}")`, 0);
@@ -100,10 +100,10 @@ export async function tree(s: Step): Promise<void> {
   const script = 'sleep 1001 & sh -c "sleep 1002 & exec sleep 1003" & exec sleep 1000';
   const pid = await start(s, ['/usr/bin/setsid', '/bin/sh', '-c', script]);
   const ours = () => subtree(processTree(), pid);
-  const grown = (): boolean =>
-    ours()?.comm === 'sleep' && ours()!.children.some((child) => child.children[0]?.comm === 'sleep');
+  const family = () => [ours()!, ...ours()!.children.flatMap((one) => [one, ...one.children])];
+  const grown = (): boolean => family().length === 4 && family().every((one) => sleeps(one.pid));
   await eventually(grown);
-  for (const child of ours()!.children.flatMap((one) => [one, ...one.children]))
+  for (const child of family().slice(1))
     s.cleanup(`end process ${child.pid}`, () => void process.kill(child.pid, 'SIGKILL'));
   s.call('for each number in /proc: read stat, status, cmdline; hang it under its parent', 'a tree');
   s.evidence('made from /proc', {

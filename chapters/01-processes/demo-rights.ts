@@ -1,7 +1,7 @@
 import { chmodSync, closeSync, copyFileSync, readSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Step } from './demo-kit.ts';
-import { eventually, folderOf, output, start } from './demo-support.ts';
+import { eventually, folderOf, output, sleeps, start } from './demo-support.ts';
 import {
   afterExec,
   CAPABILITIES,
@@ -13,7 +13,6 @@ import {
   raiseAmbient,
   readCapabilities,
   readFileCapabilities,
-  readStat,
   readStatus,
   SECBIT,
   setCapabilities,
@@ -37,7 +36,7 @@ export async function capabilities(s: Step): Promise<void> {
     setNoNewPrivs();
   });
   closeSync(write);
-  await eventually(() => readStat(pid)?.comm === 'sleep');
+  await eventually(() => sleeps(pid));
   const chunk = Buffer.alloc(200);
   const said = chunk.toString('utf8', 0, readSync(read, chunk)).trim().split('\n');
   closeSync(read);

@@ -115,9 +115,10 @@ export async function terminal(s: Step): Promise<void> {
   s.cleanup(`close ${slavePath}`, () => closeSync(master));
   setWindowSize(master, { rows: 33, cols: 111 });
   s.call('open("/dev/ptmx"), ioctl(TIOCSPTLCK, 0), ioctl(TIOCGPTN)', slavePath);
-  // It ends after a minute or so, and so does waiting for what it says: of a terminal without a slave one reads EIO.
+  // It ends after a minute or so, and so does waiting for what it says: of a terminal without a slave one reads EIO. noflsh: else Ctrl-C throws
+  // away what was printed and not yet read, an answer that came fast too.
   const script =
-    'trap "echo caught" INT; tty; stty size; echo ready; for i in $(seq 1200); do sleep 0.05; done';
+    'stty noflsh; trap "echo caught" INT; tty; stty size; echo ready; for i in $(seq 1200); do sleep 0.05; done';
   const pid = await start(s, ['/bin/sh', '-c', script], () => {
     setsid();
     const slave = openSync(slavePath, constants.O_RDWR | constants.O_NOCTTY);

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import type { Step } from './demo-kit.ts';
 import { dup2, execve, fork, pipe, waitAsync } from './fork.ts';
-import { readStat } from './proc.ts';
+import { readCmdline, readStat } from './proc.ts';
 import { isAlive, kill, SIGNALS } from './signals.ts';
 
 const PATH = 'PATH=/usr/sbin:/usr/bin:/sbin:/bin';
@@ -51,8 +51,15 @@ export async function output(argv: string[], before: () => void = () => {}): Pro
   return text.trimEnd();
 }
 
+/** Whether it is sleep(1), and sleeps: the kernel gives a program its name before it gives it arguments. */
+export function sleeps(pid: number): boolean {
+  const stat = readStat(pid);
+  return stat?.comm === 'sleep' && stat.state === 'S' && readCmdline(pid)!.length > 0;
+}
+
+/** Waits, without blocking, until something holds; false when it does not within half a minute. */
 export async function eventually(holds: () => boolean): Promise<boolean> {
-  for (let i = 0; i < 1000; i++) {
+  for (let i = 0; i < 3000; i++) {
     if (holds()) return true;
     await setTimeout(10);
   }

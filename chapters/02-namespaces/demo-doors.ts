@@ -49,5 +49,7 @@ export function pinned(s: Step): void {
   s.claim('the namespace was still there, and its name too', said[0] === id && said[1] === name);
   unpinNamespace(file);
   s.call(`umount2("${file}", MNT_DETACH)`, 0);
-  s.claim('unpinned, nobody holds it and it is gone', !namespaceTable().some(({ NS }) => NS === row?.NS));
+  // Its number is free, and may be somebody else's by now: of a namespace that has a process.
+  const still = namespaceTable().find(({ NS, NPROCS }) => NS === row?.NS && NPROCS === 0);
+  s.claim('unpinned, nobody holds it and it is gone', row !== undefined && still === undefined);
 }

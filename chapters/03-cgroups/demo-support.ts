@@ -81,9 +81,9 @@ function shellIn(cgroup: Cgroup | undefined, script: string, prepare: () => void
   return pid;
 }
 
-/** Waits, without blocking, until something holds; false when it does not within twenty seconds. */
+/** Waits, without blocking, until something holds; false when it does not within a minute. */
 export async function eventually(holds: () => boolean): Promise<boolean> {
-  for (let i = 0; i < 1000; i++) {
+  for (let i = 0; i < 3000; i++) {
     if (holds()) return true;
     await setTimeout(20);
   }

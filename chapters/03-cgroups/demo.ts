@@ -167,7 +167,13 @@ async function freezer(s: Step): Promise<void> {
   cgroup.freeze();
   if (host.hierarchies.some((h) => h.controllers.includes('freezer'))) wrote(s, 'freezer.state', 'FROZEN');
   else wrote(s, 'cgroup.freeze', 1);
-  const then = ran();
+  // What is frozen is so a moment before it has left its processor, and before the kernel has counted the time until then.
+  let then = -1;
+  await eventually(() => {
+    const before = then;
+    then = ran();
+    return then === before;
+  });
   await setTimeout(200);
   const later = ran();
   s.evidence('time that the process has run', {

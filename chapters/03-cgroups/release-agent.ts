@@ -1,7 +1,6 @@
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout } from 'node:timers/promises';
 import {
   DOCKER_CAPABILITIES,
   fork,
@@ -52,7 +51,6 @@ export async function tryReleaseAgent(name: string, contained: boolean): Promise
     });
     await waitAsync(pid);
     const refused = existsSync(refusal) ? readFileSync(refusal, 'utf8') : '';
-    for (let i = 0; !refused && i < 500 && !existsSync(proof); i++) await setTimeout(20);
     return { refused, proof: existsSync(proof) ? readFileSync(proof, 'utf8').trim() : '' };
   } finally {
     rmSync(folder, { recursive: true });
@@ -78,6 +76,8 @@ function escape(folder: string, proof: string, name: string): void {
     // In and out again: the trap is empty, and springs.
     writeControl(join(tree, 'trap/cgroup.procs'), String(getpid()));
     writeControl(join(tree, 'cgroup.procs'), String(getpid()));
+    // Whoever removes it before the kernel has come to that removes what it was going to do, too.
+    until(() => existsSync(proof), 30_000);
     rmdirSync(join(tree, 'trap'));
     //#endregion
   } finally {
@@ -88,6 +88,6 @@ function escape(folder: string, proof: string, name: string): void {
       mount({ source: 'cgroup', target: tree, type: 'cgroup', data: `none,name=${name}` });
       umount(tree);
       return false;
-    }, 5000);
+    }, 30_000);
   }
 }

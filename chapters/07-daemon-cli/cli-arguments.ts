@@ -13,7 +13,8 @@ export function rewriteArguments(
   const global = rewriteFlags(argv, globals, '', true);
   const [name = '', second = ''] = global.rest;
   const named = commands.find((command) => command.name === name);
-  const long = named ? undefined : commands.find((command) => command.aliases?.includes(`${name} ${second}`));
+  const both = `${name} ${second}`;
+  const long = commands.find((command) => command.name === both || command.aliases?.includes(both));
   const command = named ?? long;
   if (!command) return [...global.flags, ...global.rest];
   const own = global.rest.slice(named ? 1 : 2);
@@ -83,13 +84,17 @@ const TRUTH: Readonly<Record<string, boolean>> = {
   false: false, False: false, FALSE: false, f: false, F: false, '0': false,
 }; // prettier-ignore
 
-/** `-it`, `-m64m`, `-m=64m`: letters, the last of which may take the rest as its value. */
+/** `-it`, `-m64m`, `-m=64m`, `-t=false`: letters, the last of which may take the rest as its value. */
 function rewriteShort(word: string, options: readonly CliOption[], command: string): Rewritten {
   const words: string[] = [];
   for (let i = 1; i < word.length; i += 1) {
     const flag = `-${word[i]}`;
     const option = options.find(({ flags }) => flags.startsWith(`${flag},`) || flags === flag);
     if (!option) throw refuse(`unknown shorthand flag: '${word[i]}' in ${word}`, command);
+    if (!takesValue(option) && word[i + 1] === '=') {
+      const truth = rewriteLong(longName(option) + word.slice(i + 1), options, command);
+      return { words: [...words, ...truth.words], needsValue: false };
+    }
     words.push(flag);
     if (!takesValue(option)) continue;
     const value = word.slice(i + 1);
@@ -98,6 +103,8 @@ function rewriteShort(word: string, options: readonly CliOption[], command: stri
   }
   return { words, needsValue: false };
 }
+
+const longName = ({ flags }: CliOption): string => /--[a-z-]+/.exec(flags)![0];
 
 const takesValue = ({ flags }: CliOption): boolean => flags.includes('<');
 
@@ -110,7 +117,7 @@ function refuse(message: string, command: string): CommandError {
 
 /** The flag that was probably meant: one that differs by a letter. */
 function didYouMean(name: string, options: readonly CliOption[]): string {
-  const longs = options.map(({ flags }) => /--[a-z-]+/.exec(flags)![0]);
+  const longs = options.map(longName);
   const near = longs.find((long) => distance(long, name) <= (name.length > 6 ? 2 : 1));
   return near ? ` (did you mean ${near}?)` : '';
 }

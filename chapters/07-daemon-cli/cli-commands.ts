@@ -7,6 +7,8 @@ import { create } from './cli-create.ts';
 import { diff } from './cli-diff.ts';
 import { exec } from './cli-exec.ts';
 import { exportContainer } from './cli-export.ts';
+import { history } from './cli-history.ts';
+import { imagePrune } from './cli-image-prune.ts';
 import { images } from './cli-images.ts';
 import { importImage } from './cli-import.ts';
 import { info } from './cli-info.ts';
@@ -50,6 +52,8 @@ export const COMMANDS: readonly CliCommand[] = [
   create,
   diff,
   exportContainer,
+  history,
+  imagePrune,
   importImage,
   inspect,
   kill,

@@ -1,5 +1,5 @@
 import { spawn, type ChildProcess } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -12,7 +12,10 @@ const interrupt = (child: ChildProcess): void => void process.kill(-child.pid!, 
 
 /** Runs the example demo; `until` is text upon which something happens to it: SIGINT, unless something else is given. */
 async function run(example: string, args: string[] = [], until?: string, happens = interrupt) {
-  const file = join(dir, 'file');
+  const folder = mkdtempSync(join(dir, 'run-'));
+  const file = join(folder, 'file');
+  const changed = (): bigint => statSync(folder, { bigint: true }).mtimeNs;
+  const empty = changed();
   const child = spawn('node_modules/.bin/tsx', [join(import.meta.dirname, 'example-demo.ts'), ...args], {
     env: { ...process.env, EXAMPLE: example, EXAMPLE_FILE: file },
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -20,15 +23,17 @@ async function run(example: string, args: string[] = [], until?: string, happens
   });
   let out = '';
   let err = '';
-  let hadFile = false;
+  let happened = false;
   child.stdout.on('data', (data) => {
     out += data;
-    hadFile ||= existsSync(file);
-    if (until && out.includes(until)) happens(child);
+    if (happened || !until || !out.includes(until)) return;
+    happened = true; // once: later there may be nobody left that it could happen to
+    happens(child);
   });
   child.stderr.on('data', (data) => (err += data));
   const status = await new Promise((resolve) => child.on('close', resolve));
-  return { status, out, err, hadFile, leftFile: existsSync(file) };
+  // Whether there was a file, its folder knows also when the file is gone before anybody looks.
+  return { status, out, err, hadFile: changed() !== empty, leftFile: existsSync(file) };
 }
 
 describe('a demo', () => {

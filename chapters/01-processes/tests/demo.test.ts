@@ -13,14 +13,14 @@ async function expectGone(text: string): Promise<void> {
   const pids = [...text.matchAll(/(?:process |\/proc\/|waitpid\()(\d+)/g)].map((match) => match[1]!);
   for (const pid of pids)
     await expect
-      .poll(() => existsSync(`/proc/${pid}`), { message: `process ${pid}`, timeout: 10_000 })
+      .poll(() => existsSync(`/proc/${pid}`), { message: `process ${pid}`, timeout: 60_000 })
       .toBe(false);
   for (const [path] of text.matchAll(/(?:\/var)?\/tmp\/ch01-\w+/g))
     expect(existsSync(path), path).toBe(false);
 }
 
 test('the demo keeps every claim, shows each step with its call, and leaves nothing', async () => {
-  const run = spawnSync(tsx, [script, '--json'], { encoding: 'utf8' });
+  const run = spawnSync(tsx, [script, '--json'], { encoding: 'utf8', timeout: 110_000 });
   expect(run.stderr).toBe('');
   expect(run.status).toBe(0);
   const { held, steps } = JSON.parse(run.stdout) as { held: boolean; steps: StepRecord[] };

@@ -125,6 +125,8 @@ describe('fork', () => {
     });
     let ticks = 0;
     const timer = setInterval(() => ticks++, 5);
+    // Only then: until it is another program, it shares the signal handlers of this one.
+    until('it is sleep', () => readStat(pid)!.comm === 'sleep');
     setTimeout(() => kill(pid, SIGNALS['SIGTERM']!), 50);
     const status = await waitAsync(pid);
     clearInterval(timer);

@@ -1,5 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
+import { closeSync, readSync, writeSync } from 'node:fs';
 import { afterEach, describe, expect, test } from 'vitest';
 import {
   execve,
@@ -7,6 +8,8 @@ import {
   isAlive,
   kill,
   listPids,
+  pipe,
+  readCmdline,
   readStat,
   readStatus,
   setSubreaper,
@@ -104,8 +107,12 @@ describe('PID 1 of a pid namespace', () => {
     const { child, pid } = await init(
       'setsid sleep 1000 & sleep 1000 & echo ready; while :; do sleep 0.05; done',
     );
-    const inside = listPids().filter((one) => readStat(one)?.ppid === pid);
-    expect(inside.length).toBeGreaterThanOrEqual(2);
+    // The two that stay: their arguments are there once they are `sleep`.
+    const inside = until('both sleep', () => {
+      const all = listPids().filter((one) => readStat(one)?.ppid === pid);
+      const stay = all.filter((one) => readCmdline(one)?.join(' ') === 'sleep 1000');
+      return stay.length === 2 ? stay : undefined;
+    })!;
     for (const signal of [SIGTERM, SIGHUP, SIGUSR1]) kill(pid, signal);
     expect(readStatus(pid)!.signals.caught & (1n << 14n)).toBe(0n);
     await new Promise((resolve) => setTimeout(resolve, 100));
@@ -127,11 +134,18 @@ describe('PID 1 of a pid namespace', () => {
 });
 
 describe('an orphan', () => {
-  /** A child whose child outlives it; the number of that one. */
+  /** A child whose child outlives it; the number of that one, which the child has told. */
   function orphan(): number {
-    const before = new Set(listPids());
-    waitpid(fork(() => void fork(() => execve('/bin/sleep', ['sleep', '1000'], []))));
-    return listPids().find((pid) => !before.has(pid) && readStat(pid)!.pgrp === readStat('self')!.pgrp)!;
+    const { read, write } = pipe();
+    const child = fork(
+      () => void writeSync(write, String(fork(() => execve('/bin/sleep', ['sleep', '1000'], [])))),
+    );
+    closeSync(write);
+    waitpid(child);
+    const said = Buffer.alloc(16);
+    const pid = Number(said.toString('utf8', 0, readSync(read, said)));
+    closeSync(read);
+    return pid;
   }
 
   test('goes to whoever above has declared itself a subreaper, who can wait for it', async () => {

@@ -45,7 +45,8 @@ describe('a process tree', () => {
     });
     const found = until('both are sleep', () => {
       const child = subtree(processTree(), getpid())!.children.find((one) => one.pid === pid)!;
-      return child.comm === 'sleep' && child.children[0]?.comm === 'sleep' ? child : undefined;
+      const began = (node?: ProcessNode) => node?.comm === 'sleep' && node.cmdline.length > 0;
+      return began(child) && began(child.children[0]) ? child : undefined;
     })!;
     expect(found.cmdline).toEqual(['sleep', '1000']);
     expect(found.children.map(({ cmdline }) => cmdline)).toEqual([['sleep', '1001']]);

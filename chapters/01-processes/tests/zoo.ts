@@ -1,5 +1,5 @@
 import { closeSync, constants, mkdtempSync, openSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { setPriority, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import {
   dup2,
@@ -11,6 +11,9 @@ import {
   setsid,
   waitpid,
 } from '../index.ts';
+
+/** The lines of the programs that list, each of which has a number of its own. */
+const LISTERS = 'ours|ps axjf|pstree\\(';
 
 /** Every kind of process that a listing has to tell apart, under one shell, which then runs `$1` and keeps what it prints. */
 const SCRIPT = `
@@ -30,11 +33,16 @@ lines" &
   sh -c 'sleep 0 & exec sleep 1009' &                 # the one that ended stays a zombie: sleep never waits
   sh -c 'sh -c "sleep 1010 & exec sleep 1011" & exec sleep 1012' &
   sh -c 'sleep 1013 & exit' &                         # an orphan
-  "$2" -e 'setInterval(() => {}, 1e6)' &
-  sleep 1
-  for i in 1 2 3 4 5 6 7 8; do
+  "$2" -e 'fs.writeFileSync("ready", ""); setInterval(() => {}, 1e6)' &
+  # Until each has become its program and waits: nobody but ps runs, and nobody waits for a disk.
+  moving() { ps -A -o stat=,comm= | grep -v ' ps$' | grep -q '^[RD]'; }
+  i=0; until [ -e ready ] || [ $((i += 1)) -gt 600 ]; do sleep 0.1; done
+  i=0; while moving && [ $((i += 1)) -le 600 ]; do sleep 0.1; done
+  # And until they stood still while they were listed: what the listings say of themselves is left out.
+  i=0; while [ $((i += 1)) -le 60 ]; do
     $3 >before; $4 >ours; $3 >after
-    if cmp -s before after; then break; fi
+    for list in before after; do grep -Ev '${LISTERS}' $list >$list.others; done
+    if cmp -s before.others after.others; then break; fi
     sleep 0.5
   done
   kill -9 -1
@@ -56,6 +64,7 @@ export async function listings(
     const ours = join(folder, 'ours.bin');
     await makeExecutable({ source: join(import.meta.dirname, '..', program), out: ours });
     const pid = fork(() => {
+      setPriority(0); // however nice the tests themselves are
       setsid();
       const slave = openSync(slavePath, constants.O_RDWR | constants.O_NOCTTY);
       setControllingTerminal(slave);
@@ -71,7 +80,7 @@ export async function listings(
     const read = (name: string): string[] =>
       readFileSync(join(folder, name), 'utf8')
         .split('\n')
-        .filter((line) => line !== '' && !/ours|ps axjf|pstree\(/.test(line));
+        .filter((line) => line !== '' && !new RegExp(LISTERS).test(line));
     return { theirs: read('after'), ours: read('ours') };
   } finally {
     closeSync(master);

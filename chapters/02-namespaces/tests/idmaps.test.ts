@@ -43,7 +43,7 @@ function inUserNamespace<T>(idMaps: IdMaps, fn: () => T): T {
       return fn();
     });
   });
-  closeSync(write);
+  for (const fd of [write, ready.write]) closeSync(fd); // so that reading ends when the child does
   readSync(ready.read, Buffer.alloc(1));
   let failure: unknown;
   try {
@@ -51,7 +51,7 @@ function inUserNamespace<T>(idMaps: IdMaps, fn: () => T): T {
   } catch (error) {
     failure = error;
   }
-  for (const fd of [ready.read, ready.write, go.read, go.write]) closeSync(fd);
+  for (const fd of [ready.read, go.read, go.write]) closeSync(fd);
   const result = collect(pid, read) as T;
   if (failure) throw failure;
   return result;

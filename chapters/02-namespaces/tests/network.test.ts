@@ -21,6 +21,7 @@ import {
   unshare,
   withNetworkNamespace,
 } from '../index.ts';
+import { until } from '../../01-processes/tests/until.ts';
 import { inChild, parked } from './probe.ts';
 
 const tag = Math.random().toString(36).slice(2, 7).padEnd(5, '0');
@@ -34,6 +35,10 @@ const reaches = (pid: number, address: string): boolean =>
     namespacePath(pid, 'net'),
     () => spawnSync('busybox', ['ping', '-c1', '-W1', address]).status === 0,
   );
+
+/** Waits until `address` answers. Soon: an interface carries its first packets once the kernel's own thread has switched it on. */
+const answers = (pid: number, address: string): true =>
+  until(`${address} answers`, () => reaches(pid, address)) as true;
 
 const newNetwork = () => parked(() => unshare(CLONE.NEWNET));
 
@@ -88,7 +93,7 @@ test('loopback is down in a new network until it is switched on', () => {
   try {
     expect(reaches(other.pid, '127.0.0.1')).toBe(false);
     bringUpLoopback({ pid: other.pid });
-    expect(reaches(other.pid, '127.0.0.1')).toBe(true);
+    answers(other.pid, '127.0.0.1');
   } finally {
     other.end();
   }
@@ -143,10 +148,10 @@ describe('a bridge', () => {
         .map((n) => Number(n).toString(16).padStart(2, '0'))
         .join(':')}:02`,
     );
-    expect(reaches(a.pid, gateway)).toBe(true);
-    expect(reaches(a.pid, `${net}.3`)).toBe(true);
-    expect(reaches(b.pid, `${net}.2`)).toBe(true);
-    expect(spawnSync('busybox', ['ping', '-c1', '-W1', `${net}.3`]).status).toBe(0);
+    answers(a.pid, gateway);
+    answers(a.pid, `${net}.3`);
+    answers(b.pid, `${net}.2`);
+    answers(process.pid, `${net}.3`);
     const inside = withNetworkNamespace(namespacePath(b.pid, 'net'), () => [
       runTool('ip', ['link', 'show', 'dev', 'eth0']),
       runTool('ip', ['route']),
@@ -356,7 +361,7 @@ describe('masquerade', () => {
         const before = reaches(container.pid, '192.0.2.9');
         runTool('nft', ['-f', '-'], dropForwarded); // as on a host with Docker
         masquerade(one);
-        const after = reaches(container.pid, '192.0.2.9');
+        const after = answers(container.pid, '192.0.2.9');
         withNetworkNamespace(namespacePath(internet.pid, 'net'), () =>
           runTool('ip', ['route', 'add', '10.9.1.0/24', 'via', '192.0.2.1']),
         );

@@ -1,7 +1,6 @@
 import { spawn, spawnSync } from 'node:child_process';
-import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { makeExecutable } from '../../01-processes/index.ts';
+import { listPids, makeExecutable, readCmdline, readStat } from '../../01-processes/index.ts';
 
 const places = new Map<string, string>();
 
@@ -44,18 +43,19 @@ export async function sleeperIn(...flags: string[]): Promise<{ pid: number; end:
   for (;;) {
     const pid = sleeping(child.pid!);
     if (pid !== undefined)
-      return { pid, end: () => void (child.kill('SIGKILL'), process.kill(pid, 'SIGKILL')) };
+      // The sleeper first: it dies with its parent, and is nobody's any more.
+      return { pid, end: () => void (process.kill(pid, 'SIGKILL'), child.kill('SIGKILL')) };
     if (child.exitCode !== null) throw new Error(`unshare ${flags.join(' ')} ended: ${await ended}`);
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
 }
 
-/** With --fork the sleeper is unshare's child, else unshare itself has become it. */
+/**
+ * With --fork the sleeper is unshare's child, else unshare itself has become it. Once it has its arguments, which the kernel gives a program after
+ * its name, others see it as it will stay.
+ */
 function sleeping(pid: number): number | undefined {
-  const isSleep = (id: number): boolean => readFileSync(`/proc/${id}/comm`, 'utf8') === 'sleep\n';
-  if (isSleep(pid)) return pid;
-  const children = readdirSync(`/proc/${pid}/task`).flatMap((task) =>
-    readFileSync(`/proc/${pid}/task/${task}/children`, 'utf8').split(' ').filter(Boolean).map(Number),
+  return [pid, ...listPids().filter((id) => readStat(id)?.ppid === pid)].find(
+    (id) => readStat(id)?.state === 'S' && readCmdline(id)?.join(' ') === 'sleep 1000',
   );
-  return children.find(isSleep);
 }

@@ -135,7 +135,7 @@ describe('killing a cgroup', () => {
     const bomb = 'while :; do (sleep 1000 &) ; sleep 0.01; done';
     start(bomb, () => cgroup.add(getpid()));
     start(bomb, () => below.add(getpid()));
-    until('there are 12', () => cgroup.pids().length >= 12);
+    until('there are 12, and some of each', () => cgroup.pids().length >= 12 && below.pids().length >= 4);
     cgroup.kill();
     expect(cgroup.pids()).toEqual([]);
     cgroup.remove();

@@ -25,7 +25,7 @@ test.each([
   ['demo-memory.ts', 5],
   ['demo-tree.ts', 5],
 ])('%s keeps every claim, shows each step with its call, and leaves nothing', (name, count) => {
-  const run = spawnSync(tsx, [part(name), '--json'], { encoding: 'utf8' });
+  const run = spawnSync(tsx, [part(name), '--json'], { encoding: 'utf8', timeout: 110_000 });
   expect(run.stderr).toBe('');
   expect(run.status).toBe(0);
   const { held, steps } = JSON.parse(run.stdout) as { held: boolean; steps: StepRecord[] };

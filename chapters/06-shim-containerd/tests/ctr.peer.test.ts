@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { makeBaseImage } from '../../04-overlayfs/index.ts';
+import { eventAny } from '../api.ts';
 import { startEngine, until, type Engine } from './mycontainerd-harness.ts';
 
 const IMAGE = 'docker.io/library/busybox:latest';
@@ -36,6 +37,12 @@ describe('stock ctr on mycontainerd', () => {
     return stdout;
   }
 
+  /** A stock shim closes its connection a moment before it has ended. */
+  async function expectNothingLeft(id: string): Promise<void> {
+    await until('nothing is left', () => engine.leftovers(id).length === 0).catch(() => undefined);
+    expect(engine.leftovers(id)).toEqual([]);
+  }
+
   it('asks version and plugins, and lists namespaces', async () => {
     expect(await ctr('version')).toMatch(/Server:\n {2}Version: {2}0\.1\.0/);
     expect(await ctr('plugins', 'ls')).toContain('overlayfs');
@@ -67,7 +74,7 @@ describe('stock ctr on mycontainerd', () => {
         expect(await ctr(...run('--rm', IMAGE, id, 'echo', 'hello'))).toBe('hello\n');
         expect((await tryCtr(...run('--rm', IMAGE, id, 'sh', '-c', 'exit 7'))).status).toBe(7);
         expect(await ctr('containers', 'ls')).not.toContain(id);
-        expect(engine.leftovers(id)).toEqual([]);
+        await expectNothingLeft(id);
       });
 
       it('keeps one in the background: ls, exec, ps, metrics, pause, kill, rm; and sees it all as events', async () => {
@@ -77,6 +84,11 @@ describe('stock ctr on mycontainerd', () => {
         let seen = '';
         events.stdout.on('data', (chunk: Buffer) => (seen += chunk.toString()));
         try {
+          await until('it hears of events', async () => {
+            const event = eventAny('NamespaceUpdate', { name: engine.name });
+            await engine.client.events.publish({ topic: '/namespaces/update', event });
+            return seen.includes('/namespaces/update');
+          });
           await ctr(...run('-d', IMAGE, id, 'sleep', '1000'));
           expect(await ctr('tasks', 'ls')).toMatch(new RegExp(`${id}\\s+\\d+\\s+RUNNING`));
           expect(await ctr('tasks', 'exec', '--exec-id', 'e', id, 'echo', 'in')).toBe('in\n');
@@ -97,7 +109,7 @@ describe('stock ctr on mycontainerd', () => {
           await until('it has stopped', async () => (await ctr('tasks', 'ls')).includes('STOPPED'));
           await tryCtr('tasks', 'rm', id);
           await ctr('containers', 'rm', id);
-          expect(engine.leftovers(id)).toEqual([]);
+          await expectNothingLeft(id);
           await until('the last event', () => seen.includes('/containers/delete'));
         } finally {
           events.kill();

@@ -7,7 +7,7 @@ async function runDemo(...args: string[]): Promise<{ status: number; out: string
   const child = spawn(
     process.execPath,
     ['--single-threaded', '--import', 'tsx', 'chapters/06-shim-containerd/demo.ts', ...args],
-    { stdio: ['ignore', 'pipe', 'inherit'] },
+    { stdio: ['ignore', 'pipe', 'inherit'], timeout: 110_000 },
   );
   let out = '';
   child.stdout.setEncoding('utf8').on('data', (text: string) => (out += text));

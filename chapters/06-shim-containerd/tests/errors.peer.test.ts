@@ -114,7 +114,7 @@ describe('the same wrong calls, made of containerd and of mycontainerd', () => {
             () => 'OK',
             (error: { code: number }) => codeName(error.code),
           ),
-          sleep(5000, 'no answer'),
+          sleep(30_000, 'no answer', { ref: false }),
         ]);
       return result;
     };

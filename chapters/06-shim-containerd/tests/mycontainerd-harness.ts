@@ -90,7 +90,12 @@ export async function startEngine({ root }: { root?: string } = {}): Promise<Eng
         stdio: ['ignore', log, log],
         env: { PATH: process.env['PATH'] },
       });
-      await engine.client.ready(20_000);
+      try {
+        await engine.client.ready(60_000);
+      } catch (error) {
+        await engine.end();
+        throw error;
+      }
     },
     async end(signal = 'SIGKILL') {
       const ended = new Promise((resolve) => engine.process.once('exit', resolve));

@@ -29,16 +29,18 @@ disabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.internal.v1.opt"
   );
   const server = spawn('containerd', ['--config', config], { stdio: 'ignore' });
   const client = connectContainerd(address, namespace);
-  await client.ready(20_000);
-  return {
-    address,
-    client,
-    stop: async () => {
-      client.close();
-      await end(server);
-      rmSync(directory, { recursive: true, force: true });
-    },
+  const stop = async (): Promise<void> => {
+    client.close();
+    await end(server);
+    rmSync(directory, { recursive: true, force: true });
   };
+  try {
+    await client.ready(60_000);
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+  return { address, client, stop };
 }
 
 function end(child: ChildProcess): Promise<void> {

@@ -15,7 +15,9 @@ test("what follows the image is the container's, also where it looks like flags"
 });
 
 test('a flag that is true or false may say so', () => {
-  expect(rewrite('run --rm=false -d=true x'.replace(' -d=true', ''))).toBe('run x');
+  expect(rewrite('run --rm=false -d=true x')).toBe('run --detach x');
+  expect(rewrite('run -it=false x')).toBe('run -i x');
+  expect(rewrite('history -H=false x')).toBe('history --no-human x');
   expect(rewrite('run --rm=true x')).toBe('run --rm x');
   expect(rewrite('run --sig-proxy=false x')).toBe('run --no-sig-proxy x');
   expect(() => rewrite('run --rm=maybe x')).toThrow(
@@ -44,10 +46,12 @@ test('the long names lead to the same commands', () => {
   expect(rewrite('container ls -a')).toBe('ps -a');
   expect(rewrite('image rm x')).toBe('rmi x');
   expect(rewrite('system info')).toBe('info');
+  expect(rewriteArguments(['image', 'prune', '-af'], GLOBALS, COMMANDS)).toEqual(['image prune', '-a', '-f']);
 });
 
 test('an unknown flag is refused with status 125, and the one that was meant is named', () => {
   expect(() => rewrite('run --memroy 5 x')).toThrow('unknown flag: --memroy (did you mean --memory?)');
+  expect(() => rewrite('run -t=x busybox')).toThrow('for "-t, --tty" flag: give true or false');
   expect(() => rewrite('run -x busybox')).toThrow("unknown shorthand flag: 'x' in -x");
   expect(() => rewrite('run --name')).toThrow('flag needs an argument: --name');
   expect(() => rewrite('run --bogus x')).toThrow(

@@ -42,12 +42,19 @@ async function create(script: string, more: object = {}): Promise<string> {
   return (await api.json<{ Id: string }>('POST', '/containers/create', { body })).Id;
 }
 const start = (id: string): Promise<unknown> => api.request('POST', `/containers/${id}/start`);
+/** Asks for a start, and waits until the daemon is at it: the first that it does is to write the files of this run. */
+async function begunStart(id: string): Promise<{ starting: Promise<unknown> }> {
+  const hosts = join(engine.dataRoot, 'containers', id, 'hosts');
+  expect(existsSync(hosts)).toBe(false);
+  const starting = start(id);
+  starting.catch(() => undefined);
+  await eventually('the start has begun', () => existsSync(hosts), 2);
+  return { starting };
+}
 
-async function eventually(what: string, holds: () => boolean | Promise<boolean>): Promise<void> {
-  for (let tries = 0; !(await holds()); tries++) {
-    if (tries > 400) throw new Error(`it did not come about that ${what}`);
-    await sleep(50);
-  }
+async function eventually(what: string, holds: () => boolean | Promise<boolean>, pause = 50): Promise<void> {
+  for (const end = Date.now() + 60_000; !(await holds()); await sleep(pause))
+    if (Date.now() > end) throw new Error(`it did not come about that ${what}`);
 }
 
 /** What the engine has made of the kernel and of its folders, by kind. */
@@ -134,6 +141,11 @@ describe('clean hands', () => {
     kill(daemon, SIGNALS['SIGKILL']!);
     kill(Pid, SIGNALS['SIGKILL']!);
     await eventually('the daemon is gone', () => !isRunning(daemon));
+    const containerd = connectContainerd(join(engine.execRoot, 'containerd', 'containerd.sock'), 'mydocker');
+    await eventually('the container’s end is known', async () => {
+      const { process } = await containerd.tasks.get({ containerId: running });
+      return process.status === 'STOPPED';
+    }).finally(() => containerd.close());
     api.close();
     daemon = await engine.start();
     api = engine.client();
@@ -181,8 +193,7 @@ describe('two clients at once', () => {
 
   test('rm without force of a container that is being started: refused, and it runs', async () => {
     const id = await create('sleep 1000');
-    const starting = start(id);
-    await sleep(20);
+    const { starting } = await begunStart(id);
     await expect(api.json('DELETE', `/containers/${id}`)).rejects.toThrow('Stop the container before');
     await starting;
     expect((await inspect(id)).State.Status).toBe('running');
@@ -191,8 +202,7 @@ describe('two clients at once', () => {
 
   test('kill and exec of a container that is being started mean the one that is started', async () => {
     const id = await create('sleep 1000');
-    const starting = start(id);
-    await sleep(20);
+    const { starting } = await begunStart(id);
     await api.json('POST', `/containers/${id}/exec`, { body: { Cmd: ['true'] } });
     await api.request('POST', `/containers/${id}/kill`);
     await starting;

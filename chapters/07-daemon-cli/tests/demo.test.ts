@@ -18,7 +18,7 @@ function expectGone(text: string): void {
 }
 
 test('the demo keeps every claim, shows each step with its call, and leaves nothing', () => {
-  const run = spawnSync(tsx, [script, '--json'], { encoding: 'utf8' });
+  const run = spawnSync(tsx, [script, '--json'], { encoding: 'utf8', timeout: 110_000 });
   expect(run.stderr).toBe('');
   expect(run.status).toBe(0);
   const { held, steps } = JSON.parse(run.stdout) as { held: boolean; steps: StepRecord[] };

@@ -48,10 +48,8 @@ const inspect = (format: string, container: string): string =>
   docker('inspect', '-f', format, container).stdout.trim();
 
 async function eventually(what: string, holds: () => boolean): Promise<void> {
-  for (let tries = 0; !holds(); tries++) {
-    if (tries > 400) throw new Error(`it did not come about that ${what}`);
-    await sleep(50);
-  }
+  for (const end = Date.now() + 60_000; !holds(); await sleep(50))
+    if (Date.now() > end) throw new Error(`it did not come about that ${what}`);
 }
 
 describe('the stock docker client', () => {
@@ -65,6 +63,7 @@ describe('the stock docker client', () => {
   test('an older client is served too', () => {
     const { stdout } = spawnSync('docker', ['ps', '-q'], {
       encoding: 'utf8',
+      timeout: 40_000,
       env: { ...environment(), DOCKER_API_VERSION: '1.24' },
     });
     expect(stdout).toBe('');
@@ -89,8 +88,13 @@ describe('the stock docker client', () => {
   });
 
   test('run -it gives a terminal of the size of the client’s', async () => {
-    const command = `stty rows 33 cols 77; docker run --rm -it busybox sh -c 'sleep 0.5; stty size; tty; read word; echo "got $word"'`;
-    const client = spawn('script', ['-qec', command, '/dev/null'], { env: environment() });
+    // The client tells its size when it has heard of the start: the container may have run for a while.
+    const script = `for i in $(seq 300); do [ "$(stty size)" = "33 77" ] && break; sleep 0.1; done; stty size; tty; read word; echo "got $word"`;
+    const command = `stty rows 33 cols 77; docker run --rm -it busybox sh -c '${script}'`;
+    const client = spawn('script', ['-qec', command, '/dev/null'], {
+      env: environment(),
+      timeout: 100_000,
+    });
     let out = '';
     client.stdout.on('data', (data: Buffer) => (out += data.toString()));
     await eventually('the terminal is there', () => out.includes('/dev/pts/0'));
@@ -105,6 +109,7 @@ describe('the stock docker client', () => {
     const script = 'trap "exit 41" INT; echo ready; while true; do sleep 0.1; done';
     const client = spawn('script', ['-qec', `docker run --rm -it busybox sh -c '${script}'`, '/dev/null'], {
       env: environment(),
+      timeout: 100_000,
     });
     let out = '';
     client.stdout.on('data', (data: Buffer) => (out += data.toString()));
@@ -215,8 +220,8 @@ describe('the stock docker client', () => {
       '{{.NetworkSettings.IPAddress}} {{.NetworkSettings.Gateway}}',
       container,
     ).split(' ');
-    expect(docker('run', '--rm', 'busybox', 'ping', '-c1', '-W2', address!).status).toBe(0);
-    expect(docker('run', '--rm', 'busybox', 'ping', '-c1', '-W2', gateway!).status).toBe(0);
+    expect(docker('run', '--rm', 'busybox', 'ping', '-c1', '-W20', address!).status).toBe(0);
+    expect(docker('run', '--rm', 'busybox', 'ping', '-c1', '-W20', gateway!).status).toBe(0);
     docker('rm', '-f', container);
   });
 
@@ -246,6 +251,7 @@ describe('what no daemon is needed for', () => {
       'i=0; while true; do i=$((i+1)); echo $i; sleep 0.05; done',
     );
     const pid = Number(inspect('{{.State.Pid}}', container));
+    await eventually('it counts', () => docker('logs', container).stdout.includes('5\n'));
     kill(daemon, SIGNALS['SIGKILL']!);
     await eventually('the daemon is gone', () => !isRunning(daemon));
     kill(engine.supervisor()!, SIGNALS['SIGKILL']!);
@@ -266,12 +272,19 @@ describe('what no daemon is needed for', () => {
 
   test('a container that ends while no daemon runs has its status and its last words', async () => {
     const container = name();
-    docker('run', '-d', '--name', container, 'busybox', 'sh', '-c', 'sleep 1; echo last; exit 7');
+    const script = 'trap "echo last; exit 7" TERM; echo up; while true; do usleep 10000; done';
+    docker('run', '-d', '--name', container, 'busybox', 'sh', '-c', script);
+    const pid = Number(inspect('{{.State.Pid}}', container));
+    await eventually('it is up', () => docker('logs', container).stdout === 'up\n');
     kill(daemon, SIGNALS['SIGKILL']!);
-    await sleep(2500);
+    await eventually('the daemon is gone', () => !isRunning(daemon));
+    kill(pid, SIGNALS['SIGTERM']!);
+    await eventually('it has ended', () => !isRunning(pid));
     daemon = await engine.start();
-    expect(inspect('{{.State.Status}} {{.State.ExitCode}}', container)).toBe('exited 7');
-    expect(docker('logs', container).stdout).toBe('last\n');
+    // Its shim tells of it, if it has not yet.
+    await eventually('its end is known', () => inspect('{{.State.Status}}', container) === 'exited');
+    expect(inspect('{{.State.ExitCode}}', container)).toBe('7');
+    expect(docker('logs', container).stdout).toBe('up\nlast\n');
     docker('rm', container);
   });
 
@@ -279,7 +292,7 @@ describe('what no daemon is needed for', () => {
     const { status, stderr } = spawnSync(
       join(engine.bin, 'mydockerd'),
       ['--data-root', engine.dataRoot, '--exec-root', engine.execRoot, '--bridge', engine.bridge],
-      { encoding: 'utf8' },
+      { encoding: 'utf8', timeout: 40_000 },
     );
     expect(status).toBe(1);
     expect(stderr).toBe(
@@ -291,7 +304,7 @@ describe('what no daemon is needed for', () => {
     const { status, stderr } = spawnSync(
       'setpriv',
       ['--reuid=65534', '--clear-groups', process.execPath, join(engine.bin, 'mydockerd')],
-      { encoding: 'utf8' },
+      { encoding: 'utf8', timeout: 40_000 },
     );
     expect(status).toBe(1);
     expect(stderr).toMatch(/^mydockerd: .*root.*\n$/);

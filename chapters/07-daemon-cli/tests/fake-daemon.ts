@@ -3,6 +3,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { readUpgradeBody, upgradeAnswer } from '../hijack.ts';
 
 /** One request that the fake daemon got. `path` is without the version. */
 export interface Recorded {
@@ -38,6 +39,7 @@ export async function fakeDaemon({
   apiVersion = '1.47',
 }: {
   answers?: Record<string, Answer>;
+  /** Gets the connection when the client has been told; it may be paused. */
   hijacked?: (socket: Socket, request: Recorded) => void;
   apiVersion?: string;
 }): Promise<FakeDaemon> {
@@ -46,6 +48,7 @@ export async function fakeDaemon({
   const requests: Recorded[] = [];
   const server = createServer((request, response) => {
     void readAll(request).then((bytes) => {
+      if (!bytes) return;
       const recorded = record(request, bytes);
       if (recorded.path === '/_ping') {
         response.writeHead(200, { 'Api-Version': apiVersion, Ostype: 'linux' }).end();
@@ -74,13 +77,16 @@ export async function fakeDaemon({
     const socket = stream as Socket;
     socket.allowHalfOpen = true;
     socket.on('error', () => {});
-    const length = Number(request.headers['content-length'] ?? 0);
-    const recorded = record(request, head.subarray(0, length));
-    requests.push(recorded);
-    socket.write(
-      'HTTP/1.1 101 UPGRADED\r\nContent-Type: application/vnd.docker.raw-stream\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n',
+    // The body may come after the head, and is no input of the container.
+    void readUpgradeBody(request, socket, head).then(
+      (bytes) => {
+        const recorded = record(request, bytes);
+        requests.push(recorded);
+        socket.write(upgradeAnswer('application/vnd.docker.raw-stream'));
+        hijacked?.(socket, recorded);
+      },
+      () => socket.destroy(),
     );
-    hijacked?.(socket, recorded);
   });
   await new Promise<void>((resolve) => server.listen(socketPath, resolve));
   return {
@@ -105,9 +111,14 @@ export function frame(stream: 1 | 2 | 3, data: string | Buffer): Buffer {
   return Buffer.concat([header, payload]);
 }
 
-async function readAll(request: IncomingMessage): Promise<Buffer> {
+/** A request's body; undefined when the client has gone in the middle of it: nobody waits for an answer. */
+async function readAll(request: IncomingMessage): Promise<Buffer | undefined> {
   const chunks: Buffer[] = [];
-  for await (const chunk of request) chunks.push(chunk as Buffer);
+  try {
+    for await (const chunk of request) chunks.push(chunk as Buffer);
+  } catch {
+    return undefined;
+  }
   return Buffer.concat(chunks);
 }
 

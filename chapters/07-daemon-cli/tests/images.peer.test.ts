@@ -35,7 +35,7 @@ interface Outcome {
 const run = (program: string, args: readonly string[], input: string | Buffer = ''): Outcome => {
   const { status, stdout, stderr } = spawnSync(program, args, {
     input,
-    timeout: 50_000,
+    timeout: 110_000,
     maxBuffer: 256 << 20,
     encoding: 'latin1',
     env: {
@@ -391,6 +391,57 @@ CMD ["cat who; id -u; ls /docs /unpacked; echo $BOTH"]
     expect(first).toContain('through http://one:1');
     expect(first).not.toContain('not consumed');
     expect(through('http://two:2')).toContain('Using cache');
+  });
+
+  test('history and image prune print by mydocker what they print by docker', { timeout: 240_000 }, () => {
+    const image = name();
+    const long = `echo ${'x'.repeat(60)}`;
+    // How old a thing is changes between two looks, and with it how wide its column is.
+    const ageless = (one: Outcome): Outcome => ({
+      ...one,
+      stdout: one.stdout.replaceAll(
+        /(CREATED(?= )(?! AT| BY)|(Less than a second|\d+ seconds?|About a minute) ago|N\/A) +/g,
+        'AGE ',
+      ),
+    });
+    const dir = context({ Dockerfile: `FROM busybox\nRUN ${long} >/long\nCMD ["cat",\t"/long"]` });
+    docker('build', '-t', image, dir);
+    for (const flags of [
+      [],
+      ['--no-trunc'],
+      ['-q'],
+      ['-q', '--no-trunc'],
+      ['-H=false'],
+      ['--human=false', '--no-trunc'],
+      ['--format', 'json'],
+      ['--format', '{{.ID}} {{.CreatedAt}} {{.Size}}'],
+      ['--format', 'table {{.CreatedBy}}\\t{{.Comment}}'],
+      ['-q', '--format', '{{.CreatedSince}}'],
+    ])
+      expect({ flags, ...ageless(ours('history', ...flags, image)) }).toEqual({
+        flags,
+        ...ageless(tried('history', ...flags, image)),
+      });
+    expect(ours('image', 'history', 'nosuch')).toMatchObject(tried('image', 'history', 'nosuch'));
+
+    // Both remove the same: whenever the image is made anew, the one before has no name any more.
+    docker('image', 'prune', '-f');
+    const prune = (by: typeof tried, flags: string[]): object => {
+      docker('build', '--no-cache', '--label', 'made=anew', '-t', image, dir);
+      const outcome = {
+        ...by('image', 'prune', ...flags),
+        left: docker('images', '-q', '-f', 'dangling=true'),
+      };
+      docker('image', 'prune', '-f');
+      return JSON.parse(JSON.stringify(outcome).replaceAll(/[0-9a-f]{12,64}/g, 'ID')) as object;
+    };
+    prune(tried, ['-f']);
+    for (const flags of [['-f'], ['-f', '--filter', 'label!=made=anew'], []])
+      expect({ flags, ...prune(ours, flags) }).toEqual({ flags, ...prune(tried, flags) });
+    expect(run(join(engine.bin, 'mydocker'), ['image', 'prune'], 'y\n').stdout).toContain(
+      '[y/N] Total reclaimed',
+    );
+    expect(ours('image', 'prune', 'now').stderr).toContain("'mydocker image prune' accepts no arguments");
   });
 
   test('a link in the context leads nowhere outside', () => {

@@ -56,9 +56,11 @@ describe('logs', () => {
   test('since and until go by the time of the line', async () => {
     write([1, 'old\n']);
     await new Promise((resolve) => setTimeout(resolve, 20));
-    const between = BigInt(Date.now()) * 1_000_000n;
-    await new Promise((resolve) => setTimeout(resolve, 20));
     write([1, 'new\n']);
+    const times: bigint[] = [];
+    for await (const { time } of logLines(journal, ALL)) times.push(time);
+    const between = (times[0]! + times[1]!) / 2n;
+    expect(times[0]! < between && between < times[1]!).toBe(true);
     expect(await read({ since: between })).toEqual(['1:new\n']);
     expect(await read({ until: between })).toEqual(['1:old\n']);
   });
@@ -66,11 +68,20 @@ describe('logs', () => {
     write([1, 'before\n']);
     let end = (): void => undefined;
     const over = new Promise<void>((resolve) => (end = resolve));
-    const lines = read({ follow: { over }, tail: 1 });
-    await new Promise((resolve) => setTimeout(resolve, 50));
-    for (let i = 0; i < 100; i++) write([1, `${i}\n`]);
-    end();
-    expect(await lines).toEqual(['1:before\n', ...Array.from({ length: 100 }, (_, i) => `1:${i}\n`)]);
+    const lines: string[] = [];
+    const writeFrom = (first: number): void => {
+      for (let i = first; i < first + 50; i++) write([1, `${i}\n`]);
+    };
+    for await (const { text } of logLines(journal, { ...ALL, follow: { over }, tail: 1 })) {
+      lines.push(text.toString());
+      // The tail has been read when its last line is told, and the journal is followed when what came later is.
+      if (lines.length === 1) writeFrom(0);
+      if (lines.length === 51) {
+        writeFrom(50);
+        end();
+      }
+    }
+    expect(lines).toEqual(['before\n', ...Array.from({ length: 100 }, (_, i) => `${i}\n`)]);
   });
   test('a container that wrote nothing has no log', async () => {
     expect(await read()).toEqual([]);

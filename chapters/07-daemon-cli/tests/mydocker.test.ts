@@ -1,4 +1,4 @@
-import { spawn, spawnSync } from 'node:child_process';
+import { spawn, spawnSync, type ChildProcessWithoutNullStreams } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import type { ServerResponse } from 'node:http';
@@ -66,6 +66,10 @@ async function container({
 const run = (args: readonly string[], options: Parameters<typeof runProgram>[2] = {}): Promise<Outcome> =>
   runProgram(mydocker.path, ['-H', daemon!.host, ...args], options);
 
+/** The client, left running; killed when it does not end. */
+const startClient = (...args: string[]): ChildProcessWithoutNullStreams =>
+  spawn(mydocker.path, ['-H', daemon!.host, ...args], { timeout: 100_000, killSignal: 'SIGKILL' });
+
 const asked = (): string[] =>
   daemon!.requests.map(({ method, path }) => `${method} ${path.replace(ID, 'ID')}`);
 
@@ -96,7 +100,7 @@ test('stdin is sent as it is, its end closes that half alone, and no byte of a l
   const got: Buffer[] = [];
   daemon = await container({
     says: (socket, exit) => {
-      socket.on('data', (chunk: Buffer) => got.push(chunk));
+      socket.on('data', (chunk: Buffer) => got.push(chunk)).resume();
       // Only after the client's end of file: what it had closed altogether could not hear this.
       socket.on('end', () => {
         const all = Buffer.concat(got);
@@ -297,7 +301,7 @@ test('a signal to the client is one to the container', async () => {
       },
     },
   });
-  const child = spawn(mydocker.path, ['-H', daemon.host, 'run', 'busybox']);
+  const child = startClient('run', 'busybox');
   child.stdout.once('data', () => child.kill('SIGTERM'));
   const status = await new Promise((resolve) => child.on('exit', resolve));
   expect(status).toBe(143);
@@ -334,7 +338,7 @@ test('a signal that comes before the container has started is kept for then', as
       startAtOnce(response, request);
     }, 200);
   };
-  const child = spawn(mydocker.path, ['-H', daemon.host, 'run', 'busybox']);
+  const child = startClient('run', 'busybox');
   const status = await new Promise((resolve) => child.on('exit', resolve));
   expect({ status, order }).toEqual({ status: 143, order: ['started', 'kill'] });
 });
@@ -344,7 +348,7 @@ test('after three of Ctrl-C the client leaves a container that does not end', as
     says: (socket) => void socket.write(frame(1, 'ready\n')),
     answers: { [`POST /containers/${ID}/kill`]: { status: 204 } },
   });
-  const child = spawn(mydocker.path, ['-H', daemon.host, 'run', 'busybox']);
+  const child = startClient('run', 'busybox');
   const stderr: Buffer[] = [];
   child.stderr.on('data', (chunk: Buffer) => stderr.push(chunk));
   const timer = setInterval(() => {
@@ -366,12 +370,8 @@ test('logs that nobody reads any more end quietly, as SIGPIPE ends other program
       },
     },
   });
-  const shell = spawn('/bin/bash', [
-    '-c',
-    '"$0" -H "$1" logs web | head -1; echo "${PIPESTATUS[0]}"',
-    mydocker.path,
-    daemon.host,
-  ]);
+  const script = '"$0" -H "$1" logs web | head -1; echo "${PIPESTATUS[0]}"';
+  const shell = spawn('/bin/bash', ['-c', script, mydocker.path, daemon.host], { timeout: 100_000 });
   const stdout: Buffer[] = [];
   const stderr: Buffer[] = [];
   shell.stdout.on('data', (chunk: Buffer) => stdout.push(chunk));

@@ -20,7 +20,7 @@ export interface Outcome {
   stderr: string;
 }
 
-/** Runs a program to its end. Its environment is only what is given, and PATH. */
+/** Runs a program to its end; one that does not come to it is killed. Its environment is only what is given, and PATH. */
 export function runProgram(
   path: string,
   args: readonly string[],
@@ -34,6 +34,8 @@ export function runProgram(
     const child = spawn(path, args, {
       env: { PATH: process.env['PATH'], HOME: '/root', ...env },
       stdio: [stdin === null ? 'ignore' : 'pipe', 'pipe', 'pipe'],
+      timeout: 100_000,
+      killSignal: 'SIGKILL',
     });
     const stdout: Buffer[] = [];
     const stderr: Buffer[] = [];

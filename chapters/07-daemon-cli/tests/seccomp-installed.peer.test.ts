@@ -119,8 +119,7 @@ test('dockerd’s filter and capabilities are mydockerd’s, but for what has ch
     expect(unknown(ours, NEWER, DOCKERD_LATER)).toEqual([]);
   } finally {
     const ended = new Promise((resolve) => daemon.once('exit', resolve));
-    daemon.kill('SIGTERM');
-    await ended;
+    if (daemon.exitCode === null && daemon.kill('SIGTERM')) await ended;
     for (const line of readFileSync('/proc/self/mountinfo', 'utf8').split('\n'))
       if (line.includes(at(''))) spawnSync('umount', [line.split(' ')[4]!]);
   }

@@ -73,6 +73,8 @@ interface Session {
   resize(rows: number, cols: number): void;
   /** The settings of the terminal, as stty prints them. */
   settings(): string;
+  /** Those that it had when nobody had touched it yet. */
+  before: string;
   signal(name: 'SIGTERM' | 'SIGHUP' | 'SIGKILL'): void;
   /** 128 and the signal's number where a signal ended it */
   status: Promise<number>;
@@ -100,16 +102,22 @@ async function inTerminal(
     },
   });
   const { master, slavePath } = openPty();
+  const settings = (): string => spawnSync('stty', ['-g', '-F', slavePath]).stdout.toString();
   // Held open, so that the terminal's settings can be looked at after its program has gone.
   const slave = openSync(slavePath, constants.O_RDWR | constants.O_NOCTTY);
   setWindowSize(master, { rows: 31, cols: 97 });
+  const before = settings();
   const pid = fork(() => {
     setsid();
     setControllingTerminal(slave);
     for (const fd of [0, 1, 2]) dup2(slave, fd);
     execve(mydocker.path, ['mydocker', '-H', daemon.host, ...args], ['PATH=/usr/bin:/bin', 'HOME=/root']);
   });
-  const status = waitAsync(pid).then(exitCode);
+  let runs = true;
+  const status = waitAsync(pid).then((how) => {
+    runs = false;
+    return exitCode(how);
+  });
   const shown: Buffer[] = [];
   const reader = new ReadStream(master);
   reader.on('data', (chunk: Buffer) => shown.push(chunk));
@@ -120,16 +128,14 @@ async function inTerminal(
       screen: () => Buffer.concat(shown).toString('latin1'),
       type: (keys) => void writeSync(master, Buffer.from(keys, 'latin1')),
       resize: (rows, cols) => setWindowSize(master, { rows, cols }),
-      settings: () => spawnSync('stty', ['-g', '-F', slavePath]).stdout.toString(),
+      settings,
+      before,
       signal: (name) => kill(pid, SIGNALS[name]!),
       status,
     });
   } finally {
-    try {
-      kill(pid, SIGNALS['SIGKILL']!);
-    } catch {
-      // It has ended, and has been waited for.
-    }
+    // Once it has been waited for, its number may be another's.
+    if (runs) kill(pid, SIGNALS['SIGKILL']!);
     await status;
     reader.destroy();
     closeSync(slave);
@@ -152,10 +158,13 @@ function shell(socket: Socket): void {
       end();
     } else socket.write(Buffer.concat([Buffer.from('['), typed, Buffer.from(']')]));
   });
+  socket.resume();
 }
 
+/** @throws Error when it does not come about within a minute */
 async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) await new Promise((resolve) => setTimeout(resolve, 5));
+  for (const end = Date.now() + 60_000; !condition(); await new Promise((resolve) => setTimeout(resolve, 5)))
+    if (Date.now() > end) throw new Error(`waited in vain until ${String(condition)}`);
 }
 
 const resizes = ({ daemon }: Session): object[] =>
@@ -163,9 +172,8 @@ const resizes = ({ daemon }: Session): object[] =>
 
 test('run -it: every key goes to the container as it is, what it writes comes as it is, and the terminal is as before afterwards', async () => {
   await inTerminal(['run', '-it', 'busybox'], shell, {}, async (s) => {
-    const before = s.settings();
     await until(() => s.screen() === '$ ');
-    expect(s.settings()).not.toBe(before);
+    expect(s.settings()).not.toBe(s.before);
     // Ctrl-C, Ctrl-Z, carriage return, erase, a byte that is no UTF-8: nothing is a signal here, nothing is echoed or edited.
     for (const key of ['\x03', '\x1a', '\r', '\x7f', '\xff']) {
       s.type(key);
@@ -175,7 +183,7 @@ test('run -it: every key goes to the container as it is, what it writes comes as
     s.type('\x04');
     expect(await s.status).toBe(3);
     await until(() => s.screen().endsWith('bye\r\n'));
-    expect(s.settings()).toBe(before);
+    expect(s.settings()).toBe(s.before);
   });
 });
 
@@ -206,11 +214,10 @@ test("the container's terminal is as large as this one, from the start and after
 
 test('the detach keys leave the container, status 0 for run, and the terminal is as before', async () => {
   await inTerminal(['run', '-it', 'busybox'], shell, {}, async (s) => {
-    const before = s.settings();
     await until(() => s.screen() === '$ ');
     s.type('\x10\x11');
     expect(await s.status).toBe(0);
-    expect(s.settings()).toBe(before);
+    expect(s.settings()).toBe(s.before);
     expect(s.daemon.requests.some(({ path }) => path.endsWith('/kill'))).toBe(false);
   });
 });
@@ -252,12 +259,11 @@ test('a signal to the client goes to the container, and the terminal is as befor
     (s) => (shell(s), (socket = s)),
     answers,
     async (s) => {
-      const before = s.settings();
       await until(() => s.screen() === '$ ' && resizes(s).length === 1);
       s.signal('SIGTERM');
       expect(await s.status).toBe(3);
       expect(s.daemon.requests.find(({ path }) => path.endsWith('/kill'))?.query).toEqual({ signal: 'TERM' });
-      expect(s.settings()).toBe(before);
+      expect(s.settings()).toBe(s.before);
     },
   );
 });
@@ -269,9 +275,8 @@ test('a container that cannot be started gives the terminal back too', async () 
     () => {},
     { [`POST /containers/${ID}/start`]: refusal },
     async (s) => {
-      const before = s.settings();
       expect(await s.status).toBe(127);
-      expect(s.settings()).toBe(before);
+      expect(s.settings()).toBe(s.before);
     },
   );
 });
@@ -284,11 +289,10 @@ test('a signal that ends the client gives the terminal back too', async () => {
     'POST /exec/e/resize': { status: 200 },
   };
   await inTerminal(['exec', '-it', 'web', 'sh'], shell, answers, async (s) => {
-    const before = s.settings();
     await until(() => s.screen() === '$ ');
     s.signal('SIGHUP');
     expect(await s.status).toBe(129);
-    expect(s.settings()).toBe(before);
+    expect(s.settings()).toBe(s.before);
   });
 });
 
@@ -306,13 +310,12 @@ test('a daemon that dies gives the terminal back too, with status 125', async ()
     (socket) => (attached = socket),
     answers,
     async (s) => {
-      const before = s.settings();
       await until(() => resizes(s).length === 1);
       waiting!.destroy();
       attached!.destroy();
       expect(await s.status).toBe(125);
       await until(() => s.screen().includes('error waiting for container: the daemon went away'));
-      expect(s.settings()).toBe(before);
+      expect(s.settings()).toBe(s.before);
     },
   );
 });
