@@ -95,7 +95,13 @@ export function openHttp({
       request.on('error', fail);
       /** What a stall ends: once there is an answer, whoever reads it must hear why. */
       let begun: { destroy(error: Error): void } = request;
-      request.on('timeout', () => begun.destroy(stalled(stall)));
+      request.on('timeout', () => {
+        // Perhaps it was this process that stood still, and bytes wait: a timer may come before the reading, setImmediate comes after.
+        const before = progressOf(request);
+        setImmediate(() => {
+          if (progressOf(request) === before) begun.destroy(stalled(stall));
+        });
+      });
       request.on('response', (answer) => {
         // An error in the middle of the body reaches whoever reads it; one that nobody reads is nobody's.
         answer.on('error', () => undefined);
@@ -165,6 +171,10 @@ function isWanted(request: ClientRequest): Promise<boolean> {
 const LARGE = 1 << 20;
 /** How long that may take, in milliseconds: some servers never say it. */
 const PATIENCE = 1000;
+
+/** Differs when anything has happened on a request's connection. */
+const progressOf = ({ socket }: ClientRequest): string =>
+  socket ? `${socket.connecting} ${socket.bytesRead} ${socket.bytesWritten}` : '';
 
 /** What a connection ends with on which nothing came for so long, in milliseconds. */
 const stalled = (time: number): Error =>

@@ -7,11 +7,14 @@ import { needsRoot, scratch } from './scratch.ts';
 
 needsRoot();
 
-/** Runs the demo with a temporary folder of its own, so that what it leaves can be told from what others leave. */
+/**
+ * Runs the demo with a temporary folder of its own, so that what it leaves can be told from what others leave. One that is to be interrupted
+ * asks before each step, and is not told to go on after that one: so it cannot be over before it hears of it.
+ */
 async function runDemo(
   dir: string,
   options: { interruptAt?: string } = {},
-): Promise<{ status: number; out: string }> {
+): Promise<{ status: number; out: string; said: string }> {
   const child = spawn(
     process.execPath,
     [
@@ -19,17 +22,27 @@ async function runDemo(
       '--import',
       'tsx',
       'chapters/04-overlayfs/demo.ts',
-      ...(options.interruptAt ? [] : ['--json']),
+      options.interruptAt ? '--step' : '--json',
     ],
-    { stdio: ['ignore', 'pipe', 'inherit'], env: { ...process.env, TMPDIR: dir } },
+    { stdio: ['pipe', 'pipe', 'pipe'], env: { ...process.env, TMPDIR: dir }, timeout: 110_000 },
   );
   let out = '';
+  let said = '';
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    const before = out;
     out += text;
-    if (options.interruptAt && out.includes(options.interruptAt)) child.kill('SIGINT');
+    if (!options.interruptAt || before.includes(options.interruptAt)) return;
+    if (out.includes(options.interruptAt)) child.kill('SIGINT');
   });
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    said += text;
+    // Not before what has come of the other stream is read, too.
+    if (text.includes('Enter for'))
+      setImmediate(() => out.includes(options.interruptAt!) || child.stdin.write('\n'));
+  });
+  child.stdin.on('error', () => undefined); // it has ended
   const [status] = (await once(child, 'close')) as [number];
-  return { status, out };
+  return { status, out, said };
 }
 
 function expectNothingLeft(dir: string): void {
@@ -40,14 +53,14 @@ function expectNothingLeft(dir: string): void {
 describe('the demo', () => {
   test('holds every claim that it makes, and leaves nothing behind', async () => {
     const dir = scratch();
-    const { status, out } = await runDemo(dir);
+    const { status, out, said } = await runDemo(dir);
     const { held, steps } = JSON.parse(out) as {
       held: boolean;
       steps: { title: string; claims: { claim: string; held: boolean }[] }[];
     };
     const broken = steps.flatMap(({ claims }) => claims).filter((claim) => !claim.held);
     expect(broken).toEqual([]);
-    expect([status, held]).toEqual([0, true]);
+    expect([status, held], said).toEqual([0, true]);
     expect(steps.length).toBe(14);
     expectNothingLeft(dir);
   });
@@ -61,8 +74,8 @@ describe('the demo', () => {
     'Three ways to keep',
   ])('leaves nothing behind when it is interrupted in the step "%s"', async (step) => {
     const dir = scratch();
-    const { status } = await runDemo(dir, { interruptAt: step });
-    expect(status).toBe(130);
+    const { status, said } = await runDemo(dir, { interruptAt: step });
+    expect(status, said).toBe(130);
     expectNothingLeft(dir);
   });
 });
