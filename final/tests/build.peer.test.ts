@@ -137,7 +137,7 @@ test.each([
   ['FROM busybox\nFORM x', 'unknown instruction: FORM'],
   ['FROM busybox\nSHELL x', 'SHELL requires the arguments to be in JSON form'],
   ['FROM busybox\nRUN exit 3', "The command '/bin/sh -c exit 3' returned a non-zero code: 3"],
-])('%j fails with the same words', { timeout: 60_000 }, async (text, words) => {
+])('%j fails with the same words', { timeout: 200_000 }, async (text, words) => {
   const place = (line: string): string => line.replaceAll('SERVER', address());
   const root = context({ Dockerfile: place(text), a: 'a', b: 'b' });
   for (const host of both.hosts) {

@@ -114,7 +114,7 @@ async function stats(container: string, path: string): Promise<object[]> {
   );
 }
 
-describe('a container that has stopped', { timeout: 60_000 }, () => {
+describe('a container that has stopped', { timeout: 240_000 }, () => {
   test('out of a volume, of one inside it, of a bind, of the files that the daemon has written', async () => {
     expect(await sameOut('/data/in')).toContain('inner');
     expect(await sameOut('/data')).toContain('sub/one');

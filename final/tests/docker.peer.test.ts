@@ -94,7 +94,7 @@ describe('the stock docker client', () => {
     const script = spawn(
       'script',
       ['-qec', `docker -H unix://${t.engine.socket} run -it --rm busybox sh`, '/dev/null'],
-      { env: environment },
+      { env: environment, timeout: 110_000 },
     );
     let screen = '';
     script.stdout.on('data', (data: Buffer) => (screen += data.toString()));
@@ -141,10 +141,10 @@ describe('the stock docker client', () => {
       'busybox',
       'sh',
       '-c',
-      `for i in 1 2 3 4 5; do wget -q -O - http://${address}/ && exit; sleep 0.2; done`,
+      `for i in $(seq 200); do wget -q -O - http://${address}/ && exit; sleep 0.1; done`,
     ]);
     expect(fetched.stdout).toBe('found\n');
-    expect(docker(['run', '--rm', 'busybox', 'ping', '-c', '1', '-W', '3', gateway!]).stdout).toContain(
+    expect(docker(['run', '--rm', 'busybox', 'ping', '-c', '1', '-W', '20', gateway!]).stdout).toContain(
       '1 packets received',
     );
     type(`rm -f ${name}`);

@@ -76,7 +76,10 @@ describe('one clear error, Docker’s exit status and nothing half-made for', ()
 
   test('a daemon that does not run', () => {
     const socket = join(t.root, 'nobody.sock');
-    const result = spawnSync(join(BIN, 'mydocker'), ['-H', `unix://${socket}`, 'ps'], { encoding: 'utf8' });
+    const result = spawnSync(join(BIN, 'mydocker'), ['-H', `unix://${socket}`, 'ps'], {
+      encoding: 'utf8',
+      timeout: 100_000,
+    });
     expect(result.status).toBe(1);
     expect(result.stderr).toContain(`Cannot connect to the mydocker daemon at unix://${socket}`);
     expect(result.stderr.trim().split('\n')).toHaveLength(1);
@@ -84,7 +87,13 @@ describe('one clear error, Docker’s exit status and nothing half-made for', ()
 
   test.each(['mydockerd', 'mycontainerd'])('%s started by someone who is not root', (program) => {
     // The programs are read by everyone, but the folder of the repository may not be: node reads the file here.
-    const result = spawnSync(join(BIN, program), [], { encoding: 'utf8', uid: 65534, gid: 65534, cwd: '/' });
+    const result = spawnSync(join(BIN, program), [], {
+      encoding: 'utf8',
+      timeout: 100_000,
+      uid: 65534,
+      gid: 65534,
+      cwd: '/',
+    });
     expect(result.status).toBe(1);
     expect(result.stderr.trim().split('\n')).toHaveLength(1);
     expect(result.stderr).toMatch(/root/);
@@ -100,7 +109,7 @@ describe('one clear error, Docker’s exit status and nothing half-made for', ()
         ...['--mount', 'sh', '-c', 'mount -t tmpfs none /usr/sbin && exec "$@"', 'sh'],
         ...[...daemon, '--bridge', bridge, '--bip', '10.63.255.1/30', '--iptables=true'],
       ],
-      { encoding: 'utf8', timeout: 120_000 },
+      { encoding: 'utf8', timeout: 100_000 },
     );
     expect(result.status).toBe(1);
     const said = result.stderr.split('\n').filter((line) => line.startsWith('mydockerd: '));
@@ -117,7 +126,7 @@ describe('one clear error, Docker’s exit status and nothing half-made for', ()
     const execRoot = join(t.root, 'other-run');
     const result = spawnSync(join(BIN, 'mydockerd'), ['--data-root', dataRoot, '--exec-root', execRoot], {
       encoding: 'utf8',
-      timeout: 120_000,
+      timeout: 100_000,
     });
     expect(result.status).toBe(1);
     expect(result.stderr).toMatch(says);
@@ -129,7 +138,7 @@ describe('one clear error, Docker’s exit status and nothing half-made for', ()
     const { dataRoot, execRoot } = t.engine;
     const result = spawnSync(join(BIN, 'mydockerd'), ['--data-root', dataRoot, '--exec-root', execRoot], {
       encoding: 'utf8',
-      timeout: 120_000,
+      timeout: 100_000,
     });
     expect(result.status).toBe(1);
     expect(result.stderr.trim().split('\n')).toHaveLength(1);

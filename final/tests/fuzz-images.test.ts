@@ -8,13 +8,13 @@ const fuzz = (...args: string[]) =>
     ['--import', 'tsx', join(import.meta.dirname, '../suite.ts'), 'fuzz', 'images', ...args],
     {
       encoding: 'utf8',
-      timeout: 60_000,
+      timeout: 280_000,
     },
   );
 
 test(
   'a few hundred mutated images do no harm; each of every kind is tried, and some of them are taken',
-  { timeout: 70_000 },
+  { timeout: 300_000 },
   () => {
     const { status, stdout, stderr } = fuzz('--count', '300', '--seed', '4');
     expect({ status, stderr }, stdout).toEqual({ status: 0, stderr: '' });

@@ -62,7 +62,8 @@ export async function startTestEngine({
       input,
       encoding: 'utf8',
       maxBuffer: 2 ** 28,
-      timeout: 300_000,
+      timeout: 100_000,
+      killSignal: 'SIGKILL',
     });
     if (result.error) throw result.error;
     return { status: result.status, stdout: result.stdout, stderr: result.stderr };

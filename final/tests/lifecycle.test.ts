@@ -67,10 +67,11 @@ describe('a detached container', () => {
   });
 
   test('stop asks with SIGTERM, waits, and then kills', async () => {
-    const polite = start('trap "echo bye; exit 5" TERM; while true; do sleep 0.1; done');
+    const polite = start('trap "echo bye; exit 5" TERM; echo up; while true; do sleep 0.1; done');
+    await eventually('its trap is set', () => t.type(`logs ${polite}`).stdout === 'up\n');
     expect(t.type(`stop ${polite}`)).toMatchObject({ status: 0, stdout: `${polite}\n` });
     expect(t.inspect(polite).State).toMatchObject({ Status: 'exited', ExitCode: 5 });
-    expect(t.type(`logs ${polite}`).stdout).toBe('bye\n');
+    expect(t.type(`logs ${polite}`).stdout).toBe('up\nbye\n');
     const deaf = start('trap "" TERM; while true; do sleep 0.1; done');
     t.type(`stop -t 1 ${deaf}`);
     expect(t.inspect(deaf).State).toMatchObject({ Status: 'exited', ExitCode: 137 });

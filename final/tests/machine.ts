@@ -67,7 +67,8 @@ function descendsFrom(pid: number, ancestor: number): boolean {
   return false;
 }
 
-function folders(path: string, depth: number): string[] {
+/** The folders below a path, as many levels deep; what goes meanwhile is left out. */
+export function folders(path: string, depth: number): string[] {
   if (depth === 0) return [];
   let inside;
   try {

@@ -1,10 +1,11 @@
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { kill, SIGNALS } from '../../chapters/01-processes/index.ts';
 import { readStatus } from '../../chapters/01-processes/index.ts';
 import { isRunning, processes, supervisorPid } from '../engine.ts';
 import { eventually, startTestEngine, type TestEngine } from './harness.ts';
+import { folders } from './machine.ts';
 
 const SIGKILL = SIGNALS['SIGKILL']!;
 
@@ -25,7 +26,7 @@ function startCounting(): { pid: number; id: string } {
 
 /** What has been counted: every number once, in order, or the test fails. Returns the last. */
 function countedWithoutGap(): number {
-  const numbers = t.type(`logs ${name}`).stdout.trimEnd().split('\n').map(Number);
+  const numbers = t.type(`logs ${name}`).stdout.split('\n').filter(Boolean).map(Number);
   expect(numbers).toEqual(numbers.map((_, i) => i + 1));
   return numbers.length;
 }
@@ -94,9 +95,10 @@ describe('a running container', () => {
       'busybox',
       'sh',
       '-c',
-      'trap "echo last words; exit 33" TERM; while true; do usleep 10000; done',
+      'trap "echo last words; exit 33" TERM; echo up; while true; do usleep 10000; done',
     ]);
     const { Pid } = t.inspect(name).State;
+    await eventually('it is up', () => t.type(`logs ${name}`).stdout === 'up\n');
     await killAndWait(t.engine.pid);
     await killAndWait(supervisorPid(t.engine)!);
     kill(Pid, SIGNALS['SIGTERM']!);
@@ -104,7 +106,7 @@ describe('a running container', () => {
     await t.restart();
     await eventually('its end is known', () => !t.inspect(name).State.Running);
     expect(t.inspect(name).State).toMatchObject({ Status: 'exited', ExitCode: 33 });
-    expect(t.type(`logs ${name}`).stdout).toBe('last words\n');
+    expect(t.type(`logs ${name}`).stdout).toBe('up\nlast words\n');
     expect(t.type(`rm ${name}`).status).toBe(0);
   });
 
@@ -125,10 +127,7 @@ describe('when the shim is killed', () => {
     await eventually('the end is reported', () => t.inspect(name).State.Status === 'exited');
     expect(t.inspect(name).State.ExitCode).toBe(137);
     await eventually('its process is gone', () => !isRunning(pid));
-    const cgroups = readdirSync('/sys/fs/cgroup', { recursive: true, encoding: 'utf8' }).filter((path) =>
-      path.endsWith(id),
-    );
-    expect(cgroups).toEqual([]);
+    expect(folders('/sys/fs/cgroup', 8).filter((path) => path.endsWith(id))).toEqual([]);
     const bundle = join(t.engine.execRoot, 'containerd/io.containerd.runtime.v2.task/mydocker', id);
     await eventually('its bundle is gone', () => !existsSync(bundle));
     expect(t.type(`start ${name}`).status).toBe(0);

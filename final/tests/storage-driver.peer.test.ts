@@ -35,7 +35,7 @@ describe.each(['vfs', 'btrfs'])('--storage-driver %s', (driver) => {
   beforeAll(async () => {
     const dataRoot = driver === 'btrfs' ? join(disk(), 'data') : join(place, 'data');
     t = await startTestEngine({ flags: ['--storage-driver', driver], dataRoot });
-  }, 100_000);
+  });
   afterAll(() => t?.stop());
   const run = async (...args: string[]): Promise<string> => {
     const { status, stdout, stderr } = await docker(`unix://${t.engine.socket}`, args);
@@ -43,7 +43,7 @@ describe.each(['vfs', 'btrfs'])('--storage-driver %s', (driver) => {
     return stdout;
   };
 
-  test('run, diff, commit, cp, build, history and rmi, as with overlay2', { timeout: 120_000 }, async () => {
+  test('run, diff, commit, cp, build, history and rmi, as with overlay2', { timeout: 240_000 }, async () => {
     expect(await run('info', '--format', '{{.Driver}}')).toBe(`${driver}\n`);
     const script = 'echo new > /new; rm /etc/group; mkdir /d; echo x >> /etc/passwd; grep " / " /proc/mounts';
     const mounted = await run('run', '--name', 'one', '--network', 'none', 'busybox', 'sh', '-c', script);
@@ -71,7 +71,7 @@ describe.each(['vfs', 'btrfs'])('--storage-driver %s', (driver) => {
     expect(await run('rmi', 'built', 'made:1')).toContain('Deleted: ');
   });
 
-  test('started again it goes on as before, and no other way', { timeout: 60_000 }, async () => {
+  test('started again it goes on as before, and no other way', async () => {
     const { dataRoot } = t.engine;
     await t.engine.stop();
     const other = driver === 'vfs' ? 'btrfs' : 'vfs';
@@ -83,7 +83,7 @@ describe.each(['vfs', 'btrfs'])('--storage-driver %s', (driver) => {
   });
 });
 
-test('one that cannot be is refused with the reason, and nothing is begun', { timeout: 60_000 }, () => {
+test('one that cannot be is refused with the reason, and nothing is begun', () => {
   const dataRoot = join(place, 'none');
   expect(refused('--data-root', dataRoot, '-s', 'zfs')).toContain('"zfs": give overlay2, vfs, btrfs');
   expect(refused('--data-root', dataRoot, '-s', 'btrfs')).toContain('is not on btrfs');

@@ -71,6 +71,8 @@ describe('a terminal', () => {
     await person.sees('/dev/pts/0');
     await person.sees('sum 42\r\n');
     person.type('(exit 3)\r');
+    // Only at its prompt the shell reads key by key: at a command, Ctrl-D would be an end of file for nobody.
+    await person.sees(/\(exit 3\)\r\n\$ /);
     person.type('\x04');
     expect(await person.closed).toBe(3);
     person.leave();
