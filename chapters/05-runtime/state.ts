@@ -7,12 +7,12 @@ import {
   readdirSync,
   readFileSync,
   renameSync,
-  rmSync,
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
 import { isErrno, readStat } from '../01-processes/index.ts';
 import type { CgroupRecord } from './container-cgroup.ts';
+import { remove } from './remove.ts';
 import type { OciSpec } from './spec.ts';
 
 /** The format of state.json; a runtime refuses one that it does not know. */
@@ -109,8 +109,7 @@ export function listStates(root: string): ContainerState[] {
     .map((id) => loadState(root, id));
 }
 
-export const removeState = (root: string, id: string): void =>
-  rmSync(stateDirectory(root, id), { recursive: true, force: true });
+export const removeState = (root: string, id: string): void => remove(stateDirectory(root, id));
 
 /** Whether the container's first process is still there, and no other that got its number. A zombie has ended. */
 export function isInitAlive(state: Pick<ContainerState, 'pid' | 'startTime'>): boolean {
