@@ -1,14 +1,4 @@
-import {
-  closeSync,
-  existsSync,
-  fsyncSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  writeFileSync,
-} from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { isErrno, readStat } from '../01-processes/index.ts';
 import type { CgroupRecord } from './container-cgroup.ts';
@@ -66,17 +56,14 @@ export function claimId(root: string, id: string): void {
   }
 }
 
-/** Writes the state whole or not at all: who reads meanwhile sees the old one or the new one. */
+/**
+ * Writes the state whole or not at all: who reads meanwhile, or after this process has been killed, sees the old one or the new one. No fsync(2): that is for what
+ * outlives the machine's next start, as no process, mount or cgroup does.
+ */
 export function saveState(root: string, state: ContainerState): void {
   const path = join(stateDirectory(root, state.id), 'state.json');
   const temporary = `${path}.${process.pid}`;
-  const fd = openSync(temporary, 'w', 0o600);
-  try {
-    writeFileSync(fd, JSON.stringify(state)); // unlike write(2) it does not stop half way where a disk is nearly full
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
-  }
+  writeFileSync(temporary, JSON.stringify(state), { mode: 0o600 }); // unlike write(2) it does not stop half way where a disk is nearly full
   renameSync(temporary, path);
 }
 
