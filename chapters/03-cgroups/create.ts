@@ -9,12 +9,17 @@ import { createV2, openV2 } from './v2.ts';
 /**
  * Makes a cgroup in every tree of this machine, with the folders above it, and sets its limits. One that is there already is used.
  * @param path from the top of each tree, or from the folders of `below`
+ * @param host what detectCgroups has said, for those who have asked already
  * @throws RangeError for a path that climbs or a limit out of range, before anything is made; Error when the kernel refuses
  *   something: then what was made is gone again
  */
-export function createCgroup(path: string, resources: LinuxResources = {}, below: Below = {}): Cgroup {
+export function createCgroup(
+  path: string,
+  resources: LinuxResources = {},
+  below: Below = {},
+  host = detectCgroups(),
+): Cgroup {
   checkResources(resources);
-  const host = detectCgroups();
   const made = makeCgroup(path, below, host);
   try {
     const cgroup = openCgroup(path, below, host);

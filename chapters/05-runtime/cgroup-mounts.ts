@@ -12,7 +12,7 @@ import {
   openTree,
   type ParsedMountOptions,
 } from '../02-namespaces/index.ts';
-import { detectCgroups } from '../03-cgroups/index.ts';
+import { cgroupHost } from './cgroup-host.ts';
 import type { MountContext } from './mounts.ts';
 import { attach, using } from './attach.ts';
 import { setAttributes } from './mount-attributes.ts';
@@ -31,7 +31,7 @@ export interface CgroupPlace {
 /** Where this process is. To be asked before a cgroup namespace is made: inside, every path is `/`. */
 export function cgroupPlaces(): CgroupPlace[] {
   const memberships = readCgroups('self') ?? [];
-  const { hierarchies, unified } = detectCgroups();
+  const { hierarchies, unified } = cgroupHost();
   const mounts = readMountinfo() ?? [];
   const trees = [
     ...hierarchies.map(({ mountPoint, controllers, name }) => ({

@@ -13,6 +13,7 @@ import {
   type DeviceRule,
   type LinuxResources,
 } from '../03-cgroups/index.ts';
+import { cgroupHost } from './cgroup-host.ts';
 import { cgroupPlaces } from './cgroup-mounts.ts';
 import type { Context } from './context.ts';
 import { log } from './log.ts';
@@ -31,10 +32,12 @@ export interface CgroupRecord {
   cgroupBelow?: Below;
 }
 
-/** Nothing is asked of the kernel, or of systemd, before a method is called. */
+/** Nothing is asked of the cgroup, or of systemd, before a method is called. */
 export function recordedCgroup({ cgroup, cgroupDriver, cgroupBelow }: CgroupRecord): Cgroup {
   if (cgroupDriver === 'none') return NO_CGROUP;
-  return cgroupDriver === 'systemd' ? openSystemdCgroup(cgroup) : openCgroup(cgroup, cgroupBelow);
+  return cgroupDriver === 'systemd'
+    ? openSystemdCgroup(cgroup)
+    : openCgroup(cgroup, cgroupBelow, cgroupHost());
 }
 
 /**
@@ -101,7 +104,7 @@ export function checkUsedCgroup({ log: to }: Context, record: CgroupRecord): voi
  */
 export function newCgroup(context: Context, record: CgroupRecord): Cgroup | undefined {
   if (record.cgroupDriver === 'systemd' || usesRootlessCgroups(context)) return undefined;
-  return createCgroup(record.cgroup, {}, record.cgroupBelow);
+  return createCgroup(record.cgroup, {}, record.cgroupBelow, cgroupHost());
 }
 
 /**
@@ -118,7 +121,7 @@ export function enterNewCgroup(
   if (record.cgroupDriver === 'systemd')
     return createSystemdCgroup(record.cgroup, pid, {}, { extra: unitProperties(annotations ?? {}) });
   try {
-    const cgroup = createCgroup(record.cgroup, {}, record.cgroupBelow);
+    const cgroup = createCgroup(record.cgroup, {}, record.cgroupBelow, cgroupHost());
     cgroup.add(pid);
     return cgroup;
   } catch (error) {

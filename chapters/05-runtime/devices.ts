@@ -1,6 +1,6 @@
-import { chmodSync, chownSync, closeSync, constants, fstatSync, rmSync, symlinkSync } from 'node:fs';
+import { chmodSync, chownSync, closeSync, constants, fstatSync, symlinkSync, unlinkSync } from 'node:fs';
 import { posix } from 'node:path';
-import { checked, isErrno } from '../01-processes/index.ts';
+import { checked, ifAlive, isErrno } from '../01-processes/index.ts';
 import { fdPath, mkdirAllInRoot, O_PATH, openInRoot, openTree, touchInRoot } from '../02-namespaces/index.ts';
 import { attach, using } from './attach.ts';
 import type { OciDevice } from './spec.ts';
@@ -85,7 +85,7 @@ export function linkDevices(rootFd: number): void {
   const dev = mkdirAllInRoot(rootFd, '/dev');
   try {
     for (const [target, name] of LINKS) {
-      if (name === 'ptmx') rmSync(fdPath(dev, name), { force: true });
+      if (name === 'ptmx') ifAlive(() => unlinkSync(fdPath(dev, name)));
       try {
         symlinkSync(target, fdPath(dev, name));
       } catch (error) {

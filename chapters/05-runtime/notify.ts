@@ -1,7 +1,8 @@
-import { chmodSync, closeSync, constants, mkdirSync, openSync, readSync, rmSync, writeSync } from 'node:fs';
+import { chmodSync, closeSync, constants, mkdirSync, openSync, readSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { checked, isErrno, pipe } from '../01-processes/index.ts';
 import { sleep } from './hooks.ts';
+import { remove } from './remove.ts';
 import type { OciSpec } from './spec.ts';
 import { isInitAlive, stateDirectory, type ContainerState } from './state.ts';
 import { c_recv, c_sendDescriptor } from './syscalls.ts';
@@ -64,7 +65,7 @@ export function openNotifySocket(root: string, id: string): NotifySocket | undef
     },
     close() {
       closeSync(socket);
-      rmSync(path, { force: true });
+      remove(path);
     },
   };
 }

@@ -1,18 +1,8 @@
-import {
-  closeSync,
-  existsSync,
-  fsyncSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { isErrno, readStat } from '../01-processes/index.ts';
 import type { CgroupRecord } from './container-cgroup.ts';
+import { remove } from './remove.ts';
 import type { OciSpec } from './spec.ts';
 
 /** The format of state.json; a runtime refuses one that it does not know. */
@@ -66,17 +56,14 @@ export function claimId(root: string, id: string): void {
   }
 }
 
-/** Writes the state whole or not at all: who reads meanwhile sees the old one or the new one. */
+/**
+ * Writes the state whole or not at all: who reads meanwhile, or after this process has been killed, sees the old one or the new one. No fsync(2): that is for what
+ * outlives the machine's next start, as no process, mount or cgroup does.
+ */
 export function saveState(root: string, state: ContainerState): void {
   const path = join(stateDirectory(root, state.id), 'state.json');
   const temporary = `${path}.${process.pid}`;
-  const fd = openSync(temporary, 'w', 0o600);
-  try {
-    writeFileSync(fd, JSON.stringify(state)); // unlike write(2) it does not stop half way where a disk is nearly full
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
-  }
+  writeFileSync(temporary, JSON.stringify(state), { mode: 0o600 }); // unlike write(2) it does not stop half way where a disk is nearly full
   renameSync(temporary, path);
 }
 
@@ -109,8 +96,7 @@ export function listStates(root: string): ContainerState[] {
     .map((id) => loadState(root, id));
 }
 
-export const removeState = (root: string, id: string): void =>
-  rmSync(stateDirectory(root, id), { recursive: true, force: true });
+export const removeState = (root: string, id: string): void => remove(stateDirectory(root, id));
 
 /** Whether the container's first process is still there, and no other that got its number. A zombie has ended. */
 export function isInitAlive(state: Pick<ContainerState, 'pid' | 'startTime'>): boolean {
