@@ -101,9 +101,18 @@ export async function demoEngine(root: string): Promise<DemoEngine> {
     stop: async () => {
       stopped = true;
       await launching?.catch(() => undefined);
-      // Only a daemon can take away what containers have made of the machine.
-      if (daemon !== undefined && !isRunning(daemon)) await launch();
-      await removeAll(socket);
+      // Only a daemon can take away what containers have made of the machine; one that was killed may still be dying when it is asked.
+      const remove = async (): Promise<void> => {
+        if (daemon !== undefined && !isRunning(daemon)) await launch();
+        await removeAll(socket);
+      };
+      await remove().catch(async (error: unknown) => {
+        for (let tries = 0; daemon !== undefined && isRunning(daemon); tries++) {
+          if (tries > 100) throw error;
+          await sleep(50);
+        }
+        await remove();
+      });
       for (const pid of [daemon, supervisor()]) if (pid !== undefined) await end(pid);
       rmSync(root, { recursive: true, force: true });
     },
