@@ -1,10 +1,11 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import chalk from 'chalk';
-import { ifAlive, readCgroups } from '../01-processes/index.ts';
+import { readCgroups } from '../01-processes/index.ts';
 import { CONTROLLERS, type Controller } from './controllers.ts';
 import { detectCgroups, type CgroupHost } from './detect.ts';
 import { openCgroup } from './create.ts';
+import { readKernelControllers } from './proc-cgroups.ts';
 import { isSystemdRunning } from './systemd.ts';
 import { workingSet } from './stats.ts';
 
@@ -46,8 +47,7 @@ function standing(host: CgroupHost, name: Controller): string {
   if (host.controllers.includes(name)) return 'here   ';
   if (name === 'io' && host.layout !== 'v2') return 'in v2  ';
   if (V1_ONLY.includes(name) && host.layout === 'v2') return 'in v1  ';
-  const kernel = ifAlive(() => readFileSync('/proc/cgroups', 'utf8')) ?? '';
-  return new RegExp(`^${name}\\s`, 'm').test(kernel) ? 'unused ' : 'missing';
+  return readKernelControllers().some((known) => known.name === name) ? 'unused ' : 'missing';
 }
 
 function controller(name: Controller): void {

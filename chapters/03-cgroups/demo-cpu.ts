@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { demo, readStat, waitAsync, type Step } from '../01-processes/index.ts';
 import { readControl } from './control-file.ts';
-import { ending, eventually, groupsOf, runIn, startIn, wrote } from './demo-support.ts';
+import { ending, eventually, groupsOf, runIn, standsStill, startIn, wrote } from './demo-support.ts';
 import {
   CONTROLLERS,
   cpuPercent,
@@ -65,6 +65,7 @@ async function shares(s: Step): Promise<void> {
   s.claim('the heavier got more', both[0]! > both[1]!);
   heavy.kill();
   await waitAsync(pids[0]!);
+  await standsStill(() => heavy.stats().cpu.usage); // who ends uses its processor a moment longer
   const alone = await used([heavy, light], 600);
   s.evidence('when the heavy one has ended', { light: `${weight(light)}: ${percent(alone[1]!, alone)}` });
   s.claim('the light one gets what is left, and that is all', alone[1]! > 0 && alone[0] === 0);

@@ -90,6 +90,17 @@ export async function eventually(holds: () => boolean): Promise<boolean> {
   return false;
 }
 
+/** Waits until a number that grew does not grow any more, at two looks one after the other, and returns it; or as it is after a minute. */
+export async function standsStill(read: () => number): Promise<number> {
+  let now = NaN;
+  await eventually(() => {
+    const before = now;
+    now = read();
+    return now === before;
+  });
+  return now;
+}
+
 /** How a process ended, in words. */
 export const ending = (status: WaitStatus): string =>
   status.kind === 'exited'

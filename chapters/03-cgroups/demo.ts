@@ -2,8 +2,9 @@ import { randomBytes } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { setTimeout } from 'node:timers/promises';
 import { demo, kill, readCgroups, readStatus, waitAsync, type Step } from '../01-processes/index.ts';
-import { ending, eventually, groupsOf, runIn, startIn, wrote } from './demo-support.ts';
+import { ending, eventually, groupsOf, runIn, standsStill, startIn, wrote } from './demo-support.ts';
 import { CONTROLLERS, detectCgroups, openCgroup, workingSet } from './index.ts';
+import { readKernelControllers, type KernelController } from './proc-cgroups.ts';
 import { tryReleaseAgent } from './release-agent.ts';
 
 /** What is made on the machine has a name of this run alone. */
@@ -64,12 +65,34 @@ function layout(s: Step): void {
     ),
     ...(host.unified && { [host.layout === 'v2' ? 'all, v2' : 'v2, no controllers']: host.unified }),
   });
+  const kernel = readKernelControllers();
+  s.call('read("/proc/cgroups")', `${kernel.length} controllers`);
+  s.evidence('controllers of the kernel, and the number of their v1 tree', {
+    'in a tree': listed(kernel.filter(({ hierarchy }) => hierarchy > 0)),
+    'in none': listed(kernel.filter(({ hierarchy }) => hierarchy === 0)),
+  });
+  const numberOf = (name: string): number =>
+    readCgroups('self')!.find(({ controllers }) => controllers.includes(name))?.hierarchy ?? 0;
+  s.claim(
+    '/proc/self/cgroup has each in the tree of that number, and those of number 0 in none',
+    kernel.every(({ name, hierarchy }) => numberOf(name) === hierarchy),
+  );
+  s.claim(
+    'what is mounted as a v1 tree has a number',
+    host.hierarchies
+      .flatMap(({ controllers }) => controllers)
+      .every((name) => kernel.some((one) => one.name === name && one.hierarchy > 0)),
+  );
   for (const controller of ['cpu', 'memory', 'pids', 'cpuset', 'devices', 'hugetlb'] as const) {
     if (host.controllers.includes(controller)) continue;
     const { does, v2 } = CONTROLLERS[controller];
     s.note(`no ${controller} controller here (${does})${host.layout === 'v2' ? `; in v2: ${v2}` : ''}`);
   }
   s.claim('there is at least one tree', host.hierarchies.length > 0 || host.unified !== undefined);
+}
+
+function listed(controllers: KernelController[]): string {
+  return controllers.map(({ name, hierarchy }) => `${name} ${hierarchy}`).join(', ') || 'nothing';
 }
 
 async function folder(s: Step): Promise<void> {
@@ -168,12 +191,7 @@ async function freezer(s: Step): Promise<void> {
   if (host.hierarchies.some((h) => h.controllers.includes('freezer'))) wrote(s, 'freezer.state', 'FROZEN');
   else wrote(s, 'cgroup.freeze', 1);
   // What is frozen is so a moment before it has left its processor, and before the kernel has counted the time until then.
-  let then = -1;
-  await eventually(() => {
-    const before = then;
-    then = ran();
-    return then === before;
-  });
+  const then = await standsStill(ran);
   await setTimeout(200);
   const later = ran();
   s.evidence('time that the process has run', {
