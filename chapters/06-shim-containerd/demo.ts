@@ -249,6 +249,7 @@ async function killDaemon(s: Step, bench: ShimBench): Promise<void> {
   s.evidence('running', { mycontainerd: daemon, shim, container: pid });
 
   kill(daemon, SIGNALS['SIGKILL']!);
+  await gone(daemon); // the next one finds its folders locked before
   s.call(`kill(${daemon}, SIGKILL)`, 0);
   const lines = (await bundle.output()).text.length;
   const went = await eventually(async () => (await bundle.output()).text.length > lines + 4);

@@ -133,7 +133,9 @@ describe('processor time', () => {
     const { throttling } = limited.stats().cpu;
     expect(throttling.periods).toBeGreaterThanOrEqual(throttling.throttledPeriods);
     expect(throttling.throttledTime).toBeGreaterThan(0);
-    expect(usage).toBeLessThan(10e6 * (throttling.periods + 2));
+    // The kernel stops it at the next tick, which comes late where the machine itself has no processor, and makes later periods pay for it. What
+    // has no quota uses ten times as much.
+    expect(usage).toBeLessThan(2 * 10e6 * (throttling.periods + 2));
     expect(free.stats().cpu.throttling.throttledPeriods).toBe(0);
   });
 

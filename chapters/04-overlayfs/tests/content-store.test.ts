@@ -134,10 +134,12 @@ describe('the content store', () => {
     });`;
     const child = spawn(process.execPath, ['--import', 'tsx', '-e', program], {
       stdio: ['ignore', 'pipe', 'inherit'],
+      timeout: 60_000,
     });
-    await once(child.stdout, 'data');
+    const ended = once(child, 'exit');
+    await Promise.race([once(child.stdout, 'data'), ended]);
     child.kill('SIGKILL');
-    await once(child, 'exit');
+    expect(await ended).toEqual([null, 'SIGKILL']);
 
     const store = await openContentStore(dir);
     expect(await store.list()).toEqual([]);
