@@ -4,7 +4,7 @@ import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { isErrno, kill, listPids, readCmdline, readStat, SIGNALS } from '../chapters/01-processes/index.ts';
+import { isErrno, isRunning, kill, listPids, readCmdline, SIGNALS } from '../chapters/01-processes/index.ts';
 import { daemonEnvironment } from '../chapters/07-daemon-cli/index.ts';
 import { BIN } from './build.ts';
 
@@ -134,10 +134,4 @@ async function endProcess(pid: number): Promise<void> {
       await sleep(20);
     }
   }
-}
-
-/** Whether a process runs; a zombie does not. */
-export function isRunning(pid: number): boolean {
-  const state = readStat(pid)?.state;
-  return state !== undefined && state !== 'Z' && state !== 'X';
 }

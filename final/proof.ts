@@ -3,12 +3,12 @@ import { randomBytes } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { act, readCmdline, readMountinfo, readStatus } from '../chapters/01-processes/index.ts';
+import { act, isRunning, readCmdline, readMountinfo, readStatus } from '../chapters/01-processes/index.ts';
 import { namespaceIds } from '../chapters/02-namespaces/index.ts';
 import { openCgroup } from '../chapters/03-cgroups/index.ts';
 import { findBusybox, makeBaseImage } from '../chapters/04-overlayfs/index.ts';
 import { BIN } from './build.ts';
-import { isRunning, processes, supervisorPid, type Engine } from './engine.ts';
+import { processes, supervisorPid, type Engine } from './engine.ts';
 
 /** What runs in the container: changes a file of the image, says so, and ends with the status that it is told. */
 const SCRIPT =

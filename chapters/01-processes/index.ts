@@ -74,6 +74,7 @@ export {
   ifAlive,
   listPids,
   readStat,
+  isRunning,
   parseStat,
   readCmdline,
   readEnviron,

@@ -80,6 +80,12 @@ export function readStat(pid: Pid): ProcStat | undefined {
   return line ? parseStat(line) : undefined;
 }
 
+/** Whether a process runs, or may again. A zombie does not: it has ended, and whoever has it as child has yet to take its status. */
+export function isRunning(pid: Pid): boolean {
+  const state = readStat(pid)?.state;
+  return state !== undefined && state !== 'Z' && state !== 'X';
+}
+
 /**
  * Takes a line of /proc/PID/stat apart. The name stands in brackets and may itself hold spaces and brackets, as in
  * `7 (a) S (b) R 1 …`: it ends at the *last* closing bracket of the line.

@@ -14,7 +14,7 @@ import { createServer, type Server, type Socket } from 'node:net';
 import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { isAlive, makeExecutable, readStatus } from '../01-processes/index.ts';
+import { isRunning, makeExecutable } from '../01-processes/index.ts';
 import { openCgroup } from '../03-cgroups/index.ts';
 import { findBusybox, unmountAll, type Mount } from '../04-overlayfs/index.ts';
 import { defaultSpec, type OciSpec } from '../05-runtime/index.ts';
@@ -253,8 +253,7 @@ export async function eventually(holds: () => boolean | Promise<boolean>): Promi
 }
 
 /** A process ends asynchronously after SIGKILL. A zombie has ended: whoever inherited it has yet to take its status. */
-export const gone = (pid: number): Promise<boolean> =>
-  eventually(() => !isAlive(pid) || /^[ZX]/.test(readStatus(pid)?.state ?? ''));
+export const gone = (pid: number): Promise<boolean> => eventually(() => !isRunning(pid));
 
 /** A fifo that a client would have made. */
 export function makeFifo(path: string): string {

@@ -3,7 +3,7 @@ import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync } from
 import { randomBytes, randomInt } from 'node:crypto';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { isAlive, kill, makeExecutable, readCmdline, readStatus, SIGNALS } from '../01-processes/index.ts';
+import { isRunning, kill, makeExecutable, readCmdline, SIGNALS } from '../01-processes/index.ts';
 import { findBusybox, makeBaseImage } from '../04-overlayfs/index.ts';
 import { apiClient, type ApiClient } from './api-client.ts';
 import { daemonEnvironment } from './daemon-options.ts';
@@ -117,11 +117,6 @@ export async function demoEngine(root: string): Promise<DemoEngine> {
       rmSync(root, { recursive: true, force: true });
     },
   };
-}
-
-/** Whether a process runs; a zombie does not. */
-export function isRunning(pid: number): boolean {
-  return isAlive(pid) && !['Z', 'X'].includes(readStatus(pid)?.state?.[0] ?? 'X');
 }
 
 async function answers(socket: string): Promise<boolean> {

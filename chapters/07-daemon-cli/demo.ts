@@ -4,11 +4,11 @@ import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { demo, kill, readCmdline, readStatus, SIGNALS } from '../01-processes/index.ts';
+import { demo, isRunning, kill, readCmdline, readStatus, SIGNALS } from '../01-processes/index.ts';
 import { readJournal } from '../06-shim-containerd/index.ts';
 import type { ApiClient } from './api-client.ts';
 import { demultiplex } from './cli-demultiplex.ts';
-import { demoEngine, isRunning } from './demo-engine.ts';
+import { demoEngine } from './demo-engine.ts';
 
 /** Of what is asked about a container, what is looked at here. */
 interface Inspected {

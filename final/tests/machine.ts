@@ -1,9 +1,15 @@
 import { spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { namespacesOf, readMountinfo, readStat, setSubreaper } from '../../chapters/01-processes/index.ts';
+import {
+  isRunning,
+  namespacesOf,
+  readMountinfo,
+  readStat,
+  setSubreaper,
+} from '../../chapters/01-processes/index.ts';
 import { CLONE, mount, MS, runTool, unshare } from '../../chapters/02-namespaces/index.ts';
-import { isRunning, processes } from '../engine.ts';
+import { processes } from '../engine.ts';
 
 /** What a container engine could leave behind on a machine: each kind of thing, each one of it as a line of text. */
 export type Machine = Record<string, string[]>;

@@ -1,9 +1,8 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { kill, SIGNALS } from '../../chapters/01-processes/index.ts';
-import { readStatus } from '../../chapters/01-processes/index.ts';
-import { isRunning, processes, supervisorPid } from '../engine.ts';
+import { isRunning, kill, readStatus, SIGNALS } from '../../chapters/01-processes/index.ts';
+import { processes, supervisorPid } from '../engine.ts';
 import { eventually, startTestEngine, type TestEngine } from './harness.ts';
 import { folders } from './machine.ts';
 

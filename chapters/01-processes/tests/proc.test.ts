@@ -35,6 +35,7 @@ import {
   readRootAndCwd,
   readSmapsRollup,
   readStat,
+  isRunning,
   readStatus,
   rootOf,
   SIGNALS,
@@ -154,14 +155,17 @@ describe('the files of a process', () => {
   });
 
   test('a zombie keeps its name, and has no arguments, no memory and no files', () => {
+    expect(isRunning(getpid())).toBe(true);
     const pid = fork(() => 0);
     until('it is a zombie', () => readStat(pid)!.state === 'Z');
+    expect(isRunning(pid)).toBe(false);
     expect(readCmdline(pid)).toEqual([]);
     expect(readStatus(pid)).toMatchObject({ state: 'Z', rss: 0 });
     expect(readSmapsRollup(pid)).toBeUndefined();
     expect(readExe(pid)).toBeUndefined();
     expect(readMountinfo(pid)).toBeUndefined();
     waitpid(pid);
+    expect(isRunning(pid)).toBe(false);
   });
 
   test('a thread of the kernel has neither program nor memory nor arguments, and no parent but another', () => {

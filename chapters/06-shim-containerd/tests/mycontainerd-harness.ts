@@ -252,15 +252,6 @@ export function processesWith(...words: string[]): number[] {
     .map(Number);
 }
 
-/** Whether a process runs. A zombie does not: whoever inherited it has yet to take its status. */
-export function isRunning(pid: number): boolean {
-  try {
-    return !/\) [ZX] /.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));
-  } catch {
-    return false;
-  }
-}
-
 /** The shim of a container. */
 export const shimPid = (engine: Engine, id: string): number | undefined =>
   processesWith('containerd-shim', `-id ${id}`, engine.address)[0];

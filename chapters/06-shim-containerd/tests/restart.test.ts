@@ -1,13 +1,13 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { isRunning } from '../../01-processes/index.ts';
 import { until as untilNow } from '../../01-processes/tests/until.ts';
 import { decodeEvent, type Event } from '../api.ts';
 import { connectContainerd } from '../client.ts';
 import { CODES, isGrpcError } from '../grpc-errors.ts';
 import {
   importBaseImage,
-  isRunning,
   processesWith,
   runTask,
   shimPid,

@@ -3,12 +3,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { kill, readStatus, SIGNALS } from '../../01-processes/index.ts';
+import { isRunning, kill, readStatus, SIGNALS } from '../../01-processes/index.ts';
 import { runTool } from '../../02-namespaces/index.ts';
 import { openCgroup } from '../../03-cgroups/index.ts';
 import { connectContainerd } from '../../06-shim-containerd/index.ts';
 import type { ApiClient } from '../api-client.ts';
-import { demoEngine, isRunning, type DemoEngine } from '../demo-engine.ts';
+import { demoEngine, type DemoEngine } from '../demo-engine.ts';
 
 let engine: DemoEngine;
 let daemon: number;

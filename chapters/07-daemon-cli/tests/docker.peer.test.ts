@@ -5,9 +5,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { kill, SIGNALS } from '../../01-processes/index.ts';
+import { isRunning, kill, SIGNALS } from '../../01-processes/index.ts';
 import { linkExists, listRuleset } from '../../02-namespaces/index.ts';
-import { demoEngine, isRunning, type DemoEngine } from '../demo-engine.ts';
+import { demoEngine, type DemoEngine } from '../demo-engine.ts';
 
 let engine: DemoEngine;
 let daemon: number;
