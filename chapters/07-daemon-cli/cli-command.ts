@@ -85,3 +85,6 @@ export const messageOf = (error: unknown): string => (error instanceof Error ? e
 
 /** A name as a part of a path of the API. A slash in a container's name is kept: the daemon takes `/name` too. */
 export const part = (name: string): string => encodeURIComponent(name);
+
+/** The path of an image. The slashes of its name are slashes there too. */
+export const imagePath = (name: string): string => `/images/${name.split('/').map(part).join('/')}`;

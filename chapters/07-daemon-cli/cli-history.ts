@@ -1,4 +1,4 @@
-import { part, print, type CliCommand } from './cli-command.ts';
+import { imagePath, print, type CliCommand } from './cli-command.ts';
 import { ago, decimalSize, ellipsis, goTime, shortId } from './cli-format.ts';
 import { printList, type Column } from './cli-listing.ts';
 
@@ -23,8 +23,7 @@ export const history: CliCommand<HistoryFlags> = {
     { flags: '-q, --quiet', help: 'Only show image IDs' },
   ],
   async run(api, [image], { format, noHuman = false, noTrunc = false, quiet }) {
-    const path = `/images/${image!.split('/').map(part).join('/')}/history`;
-    const steps = await api.json<Step[]>('GET', path);
+    const steps = await api.json<Step[]>('GET', `${imagePath(image!)}/history`);
     if (quiet && (format ?? 'table') === 'table')
       steps.forEach(({ Id }) => print(noTrunc ? Id : shortId(Id)));
     else printList(steps, columns(!noHuman, noTrunc), shown(!noHuman), format);

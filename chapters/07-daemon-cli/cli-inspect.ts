@@ -1,5 +1,5 @@
 import { DaemonError, type ApiClient } from './api-client.ts';
-import { CommandError, messageOf, part, print, warn, type CliCommand } from './cli-command.ts';
+import { CommandError, imagePath, messageOf, part, print, warn, type CliCommand } from './cli-command.ts';
 import { goJson, parseTemplate } from './cli-template.ts';
 import { parseOneOf } from './cli-values.ts';
 
@@ -12,7 +12,7 @@ interface InspectFlags {
 /** The kinds of things that have details, in the order in which a name is looked for among them. */
 const KINDS: Readonly<Record<string, (name: string) => string>> = {
   container: (name) => `/containers/${part(name)}/json`,
-  image: (name) => `/images/${name.split('/').map(part).join('/')}/json`,
+  image: (name) => `${imagePath(name)}/json`,
   network: (name) => `/networks/${part(name)}`,
   volume: (name) => `/volumes/${part(name)}`,
 };

@@ -1,4 +1,4 @@
-import { CommandError, type CliCommand } from './cli-command.ts';
+import { CommandError, imagePath, type CliCommand } from './cli-command.ts';
 import { showProgress } from './cli-pull.ts';
 import { parseReference } from './cli-reference.ts';
 import { authHeaders } from './cli-registry-auth.ts';
@@ -22,8 +22,7 @@ export const push: CliCommand<PushFlags> = {
     const { repository, tag, digest } = parseReference(image!);
     if (digest) throw new CommandError('cannot push a digest reference');
     if (allTags && tag) throw new CommandError("tag can't be used with --all-tags/-a");
-    const path = repository.split('/').map(encodeURIComponent).join('/');
-    const answer = await api.request('POST', `/images/${path}/push`, {
+    const answer = await api.request('POST', `${imagePath(repository)}/push`, {
       query: { tag: allTags ? undefined : (tag ?? 'latest') },
       headers: await authHeaders(image!),
     });

@@ -1,5 +1,5 @@
 import { DaemonError } from './api-client.ts';
-import { eachName, warn, type CliCommand } from './cli-command.ts';
+import { eachName, imagePath, warn, type CliCommand } from './cli-command.ts';
 
 interface RmiFlags {
   force?: boolean;
@@ -18,9 +18,8 @@ export const rmi: CliCommand<RmiFlags> = {
   ],
   run: (api, names, { force, noPrune }) =>
     eachName(names, async (name) => {
-      const path = `/images/${name.split('/').map(encodeURIComponent).join('/')}`;
       try {
-        const removed = await api.json<{ Untagged?: string; Deleted?: string }[]>('DELETE', path, {
+        const removed = await api.json<{ Untagged?: string; Deleted?: string }[]>('DELETE', imagePath(name), {
           query: { force, noprune: noPrune },
         });
         return removed

@@ -1,4 +1,4 @@
-import { CommandError, messageOf, type CliCommand } from './cli-command.ts';
+import { CommandError, imagePath, messageOf, type CliCommand } from './cli-command.ts';
 import { parseReference } from './cli-reference.ts';
 
 export const tag: CliCommand = {
@@ -19,8 +19,7 @@ export const tag: CliCommand = {
         { cause: error },
       );
     }
-    const path = source!.split('/').map(encodeURIComponent).join('/');
-    await api.json('POST', `/images/${path}/tag`, {
+    await api.json('POST', `${imagePath(source!)}/tag`, {
       query: { repo: name.repository, tag: name.tag ?? 'latest' },
     });
   },
